@@ -1,3 +1,14 @@
+export { placeInArena, type Lifetime } from './arena.ts';
+export { convert, firstNotFinite } from './convert.ts';
+export type {
+  CompileOptions,
+  Device,
+  DeviceInfo,
+  DeviceTensor,
+  ElementRange,
+  Executable,
+  RunInputs,
+} from './device.ts';
 export {
   bytesFor,
   dtypeName,
@@ -12,6 +23,44 @@ export {
   type PlainDType,
 } from './dtype.ts';
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
+export { evaluate, tensor } from './evaluate.ts';
+export { f16Values, toBf16Bits, toF16Bits, widenBf16 } from './half.ts';
+export type { KernelLaunch, KernelTable, MemoryPolicy, OperationView } from './kernel-table.ts';
+export { splitLoadTime, stepParameters, type LoadTimeSplit } from './load-time.ts';
+export {
+  defineOp,
+  sizeAt,
+  type Attributes,
+  type Cost,
+  type HostTensor,
+  type Op,
+  type OpDefinition,
+  type ReferenceCall,
+} from './op.ts';
+export {
+  loadParameters,
+  parameterBytes,
+  type LoadOptions,
+  type LoadProgress,
+  type Parameters,
+} from './parameters.ts';
+export {
+  plan,
+  type BufferUse,
+  type KernelCall,
+  type Plan,
+  type PlanBuffer,
+  type PlanSlot,
+} from './plan.ts';
+export {
+  declared,
+  formatProgram,
+  type Operation,
+  type Program,
+  type StateSlot,
+  type ValueInfo,
+} from './program.ts';
+export { record, Recorder, Value } from './record.ts';
 export {
   bf16,
   byteLength,
@@ -27,4 +76,5 @@ export {
   type Shape,
   type TensorSpec,
 } from './spec.ts';
+export { allocateStates, type States } from './states.ts';
 export type { WeightEntry, WeightSource } from './weight-source.ts';

@@ -1,0 +1,186 @@
+import {
+  DeviceError,
+  formatSpec,
+  sameSpec,
+  UsageError,
+  type CompileOptions,
+  type DeviceTensor,
+  type Executable,
+  type HostArray,
+  type HostTensor,
+  type Plan,
+  type PlanSlot,
+  type ReferenceCall,
+  type RunInputs,
+} from '@rwkv-js/tensor';
+import { allocateBytes, arrayOver, CpuTensor } from './tensor.ts';
+
+/** What an executable needs of its device. */
+export interface CpuQueue {
+  readonly precision: 'f32' | 'f64';
+  /** Throws when the device was disposed. */
+  check(): void;
+  /** Runs work now; the first error sticks and later work is not begun. */
+  run(work: () => void): void;
+  /** Throws the error that stuck, if one did. */
+  settle(): void;
+}
+
+/** A plan over memory of this process: every call has its arrays ready, a run is one loop. */
+export class CpuExecutable implements Executable {
+  readonly plan: Plan;
+  readonly #queue: CpuQueue;
+  readonly #debug: boolean;
+  readonly #inputs = new Map<string, HostTensor>();
+  readonly #outputs = new Map<string, HostTensor>();
+  #calls: { readonly call: ReferenceCall; readonly operation: number }[] = [];
+  #tensors: readonly CpuTensor[];
+  #ran = false;
+  #disposed = false;
+
+  constructor(queue: CpuQueue, plan: Plan, options: CompileOptions) {
+    this.plan = plan;
+    this.#queue = queue;
+    this.#debug = options.debug ?? false;
+    const tensors = new Map<number, CpuTensor>();
+    bind('parameter', plan, plan.parameters, options.parameters, tensors);
+    bind('state', plan, plan.states, options.states, tensors);
+    this.#tensors = [...tensors.values()];
+
+    const memory = plan.buffers.map((buffer, index) => {
+      const tensor = tensors.get(index);
+      return tensor
+        ? { buffer: tensor.data.buffer as ArrayBuffer, byteOffset: tensor.data.byteOffset }
+        : { buffer: allocateBytes(buffer.byteLength, plan.program.name), byteOffset: 0 };
+    });
+    const view = ({ spec, use }: PlanSlot): HostTensor => {
+      const { buffer, byteOffset } = memory[use.buffer]!;
+      const data = arrayOver(spec, queue.precision, buffer, byteOffset + use.byteOffset);
+      return { ...spec, data };
+    };
+    for (const [name, slot] of plan.inputs) this.#inputs.set(name, view(slot));
+    for (const [name, slot] of plan.outputs) this.#outputs.set(name, view(slot));
+    this.#calls = plan.calls.map(({ operation, buffers }) => {
+      const { inputs, outputs, attributes } = plan.program.operations[operation]!;
+      const tensorsOf = [...inputs, ...outputs].map((id, i) =>
+        view({ spec: plan.program.values[id]!.spec, use: buffers[i]! }),
+      );
+      const call = {
+        inputs: tensorsOf.slice(0, inputs.length),
+        outputs: tensorsOf.slice(inputs.length),
+        attributes,
+      };
+      return { call, operation };
+    });
+  }
+
+  run(inputs: RunInputs): void {
+    this.#check();
+    this.#queue.settle();
+    for (const [name, target] of this.#inputs) {
+      const given = inputs[name];
+      if (given?.length !== target.data.length) {
+        throw new UsageError(
+          `input '${name}' of program ${this.plan.program.name} was given ` +
+            `${given ? `${given.length} elements` : 'nothing'}; it takes ${formatSpec(target)}`,
+        );
+      }
+    }
+    for (const name of Object.keys(inputs)) {
+      if (!this.#inputs.has(name)) {
+        throw new UsageError(
+          `program ${this.plan.program.name} has no input '${name}'; ` +
+            `it takes ${[...this.#inputs.keys()].join(', ') || 'none'}`,
+        );
+      }
+    }
+    for (const [name, target] of this.#inputs) target.data.set(inputs[name]!);
+    this.#ran = true;
+    this.#queue.run(() => {
+      for (const { call, operation } of this.#calls) {
+        this.plan.program.operations[operation]!.definition.reference(call);
+        if (this.#debug) this.#expectNumbers(call, operation);
+      }
+    });
+  }
+
+  async read<Name extends string>(...names: readonly Name[]): Promise<Record<Name, HostArray>> {
+    this.#check();
+    if (!this.#ran) {
+      throw new UsageError(`program ${this.plan.program.name} is read before it ran; run it first`);
+    }
+    const found = names.map((name) => {
+      const output = this.#outputs.get(name);
+      if (output) return [name, output.data.slice()] as const;
+      throw new UsageError(
+        `program ${this.plan.program.name} has no output '${name}'; ` +
+          `it gives ${[...this.#outputs.keys()].join(', ') || 'none'}`,
+      );
+    });
+    this.#queue.settle();
+    return Object.fromEntries(found) as Record<Name, HostArray>;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#calls = [];
+    this.#inputs.clear();
+    this.#outputs.clear();
+    this.#tensors = [];
+  }
+
+  #check(): void {
+    this.#queue.check();
+    if (this.#disposed) {
+      throw new UsageError(
+        `program ${this.plan.program.name} was disposed and is used again; compile it anew`,
+      );
+    }
+    const gone = this.#tensors.find((tensor) => tensor.disposed);
+    if (gone) {
+      throw new UsageError(
+        `program ${this.plan.program.name} uses tensor '${gone.label}', which was disposed; ` +
+          'keep parameters and states as long as the programs that use them',
+      );
+    }
+  }
+
+  #expectNumbers({ outputs }: ReferenceCall, at: number): void {
+    const operation = this.plan.program.operations[at]!;
+    for (const { data } of outputs) {
+      const bad = data.findIndex((element: number) => Number.isNaN(element));
+      if (bad < 0) continue;
+      throw new DeviceError(
+        `${operation.definition.name} of program ${this.plan.program.name}, recorded at ` +
+          `${operation.line}, gave NaN as element ${bad}; look at its inputs`,
+      );
+    }
+  }
+}
+
+/** Finds the tensors that a plan's slots stand for and checks that they fit. */
+function bind(
+  kind: 'parameter' | 'state',
+  plan: Plan,
+  slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
+  given: ReadonlyMap<string, DeviceTensor> | undefined,
+  found: Map<number, CpuTensor>,
+): void {
+  for (const [name, { spec, use, layout = 'row-major' }] of slots) {
+    const tensor = given?.get(name);
+    if (!(tensor instanceof CpuTensor)) {
+      throw new UsageError(
+        `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device cpu and ` +
+          `was given ${tensor ? 'a tensor of another device' : 'none'}; ` +
+          `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
+      );
+    }
+    if (!sameSpec(tensor.spec, spec) || tensor.layout !== layout) {
+      throw new UsageError(
+        `program ${plan.program.name} needs ${kind} '${name}' as ${formatSpec(spec)} ${layout} and ` +
+          `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
+      );
+    }
+    found.set(use.buffer, tensor);
+  }
+}

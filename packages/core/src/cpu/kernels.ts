@@ -1,0 +1,50 @@
+import {
+  byteLength,
+  elementCount,
+  type KernelLaunch,
+  type KernelTable,
+  type OperationView,
+  type TensorSpec,
+} from '@rwkv-js/tensor';
+
+/**
+ * The reference device's table: every operation by its reference loops, every parameter row-major.
+ *
+ * @param precision what f32 values are kept in; f64 is for checking others
+ */
+export function cpuKernels(precision: 'f32' | 'f64'): KernelTable {
+  return {
+    name: 'cpu',
+    memory: {
+      arena: true,
+      alignment: 8,
+      largestBinding: 2 ** 32,
+      bindings: Infinity,
+      byteLength: (spec) =>
+        spec.dtype === 'f32' && precision === 'f64'
+          ? 8 * elementCount(spec.shape)
+          : byteLength(spec),
+    },
+    // A chunk of 64 keeps the weights' rows in use for long enough, and lets go of the thread often.
+    tokenBuckets: [1, 4, 16, 64],
+    launch,
+    parameterLayout: () => 'row-major',
+  };
+}
+
+function launch({ definition, attributes, inputs, outputs }: OperationView): KernelLaunch {
+  const bytes = (specs: readonly TensorSpec[]): number =>
+    specs.reduce((total, spec) => total + byteLength(spec), 0);
+  const elements = outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
+  return {
+    kernel: definition.name,
+    grid: [1, 1, 1],
+    scalars: [],
+    scratchBytes: 0,
+    cost: {
+      bytesRead: bytes(inputs),
+      bytesWritten: bytes(outputs),
+      operations: definition.operations?.(inputs, outputs, attributes) ?? elements,
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import { defineOp, type Value } from '@rwkv-js/tensor';
+import { broadcastShape, expand } from './floats.ts';
+import { likeX } from './shape-rules.ts';
+
+/** x repeated to a larger shape, axes aligned from the last: [heads, 1] → [heads, headSize]. f32. */
+export const broadcastTo = defineOp<
+  (x: Value, attributes: { shape: readonly number[] }) => Value
+>({
+  name: 'broadcastTo',
+  arguments: ['x'],
+  infer(inputs, { shape }, fail) {
+    if (broadcastShape(inputs[0]!.shape, shape)?.join() !== shape.join()) {
+      fail(`x must broadcast to [${shape.join(', ')}]`);
+    }
+    const [like] = likeX(inputs, {}, fail);
+    return [{ ...like!, shape }];
+  },
+  reference({ inputs, outputs }) {
+    const { data, shape } = outputs[0]!;
+    data.set(expand(inputs[0]!, shape));
+  },
+  operations: () => 0,
+});

@@ -1,0 +1,35 @@
+import { defineOp, isFloating, type Value } from '@rwkv-js/tensor';
+import { floats } from './floats.ts';
+import { expectIndexes, matrix } from './shape-rules.ts';
+
+/**
+ * Rows of a table by index: y[i] = table[indexes[i]]. Index −1 gives a row of zeros. It reads
+ * embeddings, and picks the rows whose logits are wanted.
+ *
+ * table: [rows, width], floating; indexes: i32 [n], each −1 or below `rows` (callers check).
+ * Result: f32 [n, width].
+ */
+export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
+  name: 'gatherRows',
+  arguments: ['table', 'indexes'],
+  infer([table, indexes], _, fail) {
+    const [, width] = matrix(table!, 'table', fail);
+    if (!isFloating(table!.dtype)) fail('table must be of a floating dtype');
+    const count = indexes!.shape[0] ?? 0;
+    expectIndexes(indexes!, 'indexes', count, fail);
+    return [{ dtype: 'f32', shape: [count, width] }];
+  },
+  reference({ inputs: [table, indexes], outputs }) {
+    const y = outputs[0]!.data;
+    const width = table!.shape[1]!;
+    indexes!.data.forEach((index, i) => {
+      const target = y.subarray(i * width, (i + 1) * width);
+      if (index < 0) target.fill(0);
+      else {
+        const row = table!.data.subarray(index * width, (index + 1) * width);
+        target.set(floats({ ...table!, data: row }));
+      }
+    });
+  },
+  operations: () => 0,
+});

@@ -1,0 +1,32 @@
+import { defineOp, type Value } from '@rwkv-js/tensor';
+import { broadcastShape, expand } from './floats.ts';
+import { likeX } from './shape-rules.ts';
+
+/**
+ * The way from x to y by `amount`: x + (y − x) · amount. Amount 0 gives x, 1 gives y.
+ *
+ * x, y: any shape, the same; amount: broadcasts to it from the last axis.
+ * It is how RWKV mixes a token with the one before (specification, notation of token shift).
+ */
+export const lerp = defineOp<(x: Value, y: Value, amount: Value) => Value>({
+  name: 'lerp',
+  arguments: ['x', 'y', 'amount'],
+  infer(inputs, attributes, fail) {
+    const [x, y, amount] = inputs;
+    const both = broadcastShape(x!.shape, y!.shape);
+    const all = broadcastShape(x!.shape, amount!.shape);
+    if (both?.join() !== x!.shape.join() || y!.shape.length !== x!.shape.length) {
+      fail('x and y must have the same shape');
+    }
+    if (all?.join() !== x!.shape.join()) fail('amount must broadcast to the shape of x');
+    return likeX(inputs, attributes, fail);
+  },
+  reference({ inputs, outputs }) {
+    const { data: result, shape } = outputs[0]!;
+    const x = expand(inputs[0]!, shape);
+    const y = expand(inputs[1]!, shape);
+    const amount = expand(inputs[2]!, shape);
+    for (let i = 0; i < result.length; i++) result[i] = x[i]! + (y[i]! - x[i]!) * amount[i]!;
+  },
+  operations: (_, [result]) => 3 * result!.shape.reduce((count, size) => count * size, 1),
+});

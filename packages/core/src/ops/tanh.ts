@@ -1,0 +1,16 @@
+import { defineOp, type Value } from '@rwkv-js/tensor';
+import { floats } from './floats.ts';
+import { likeX } from './shape-rules.ts';
+
+/** The hyperbolic tangent of every element. Any shape. */
+export const tanh = defineOp<(x: Value) => Value>({
+  name: 'tanh',
+  arguments: ['x'],
+  infer: likeX,
+  reference({ inputs, outputs }) {
+    const x = floats(inputs[0]!);
+    const y = outputs[0]!.data;
+    for (let i = 0; i < y.length; i++) y[i] = Math.tanh(x[i]!);
+  },
+  inPlace: [[0, 0]],
+});

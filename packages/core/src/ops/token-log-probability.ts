@@ -1,0 +1,37 @@
+import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
+import type { Floats } from './floats.ts';
+import { expectIndexes, matrix } from './shape-rules.ts';
+
+/**
+ * The natural logarithm of the probability that a row of logits gives to one token:
+ * y[r] = logits[r, token] − ln Σ_i e^logits[r, i]. Token −1 gives 0.
+ *
+ * logits: [rows, vocabulary]; tokens: i32 [rows], each −1 or a token (callers check).
+ * Result: f32 [rows], in nats, at most 0.
+ */
+export const tokenLogProbability = defineOp<(logits: Value, tokens: Value) => Value>({
+  name: 'tokenLogProbability',
+  arguments: ['logits', 'tokens'],
+  infer([logits, tokens], _, fail) {
+    const [rows] = matrix(logits!, 'logits', fail);
+    expectIndexes(tokens!, 'tokens', rows, fail);
+    return [{ dtype: 'f32', shape: [rows] }];
+  },
+  reference({ inputs: [logits, tokens], outputs: [y] }) {
+    const vocabulary = logits!.shape[1]!;
+    tokens!.data.forEach((token, row) => {
+      const values = (logits!.data as Floats).subarray(row * vocabulary, (row + 1) * vocabulary);
+      y!.data[row] = token < 0 ? 0 : values[token]! - logSumExp(values);
+    });
+  },
+  operations: ([logits]) => 3 * elementCount(logits!.shape),
+});
+
+/** ln Σ eˣ, without overflow. */
+export function logSumExp(values: Floats): number {
+  let largest = -Infinity;
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]!);
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += Math.exp(values[i]! - largest);
+  return largest + Math.log(total);
+}

@@ -1,0 +1,22 @@
+import { defineOp, type Value } from '@rwkv-js/tensor';
+import { matrix } from './shape-rules.ts';
+
+/** A matrix with its axes exchanged: x [a, b] → [b, a]. Any dtype; elements are moved, not changed. */
+export const transpose = defineOp<(x: Value) => Value>({
+  name: 'transpose',
+  arguments: ['x'],
+  infer([x], _, fail) {
+    const [rows, columns] = matrix(x!, 'x', fail);
+    return [{ dtype: x!.dtype, shape: [columns, rows] }];
+  },
+  reference({ inputs: [x], outputs }) {
+    const y = outputs[0]!.data;
+    const [rows, columns] = x!.shape as [number, number];
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        y[column * rows + row] = x!.data[row * columns + column]!;
+      }
+    }
+  },
+  operations: () => 0,
+});

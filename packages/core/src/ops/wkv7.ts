@@ -1,0 +1,57 @@
+import { defineOp, type Value } from '@rwkv-js/tensor';
+import type { Floats } from './floats.ts';
+import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
+import { carryState } from './sequences.ts';
+
+/**
+ * The recurrence of RWKV-7, a delta rule. Per head, with the matrix S [value, key]:
+ *
+ *     S ← S diag(decay) + (S a) bᵀ + v kᵀ        y = S r, with the new S
+ *
+ * r, decay, k, v, a, b: [tokens, width], decay in (0, 1); the model gives a = −κ and b = κ ⊙ α, with κ
+ * the normalised key and α the in-context learning rate. state: [slots, heads, headSize, headSize];
+ * offsets: i32 [slots + 1]. Results: y [tokens, width], zero in padding rows, and the state.
+ * Specification: RWKV-7; Peng et al. 2025, arXiv 2503.14456.
+ */
+export const wkv7 = defineOp<
+  (
+    r: Value,
+    decay: Value,
+    k: Value,
+    v: Value,
+    a: Value,
+    b: Value,
+    state: Value,
+    offsets: Value,
+  ) => readonly [y: Value, state: Value]
+>({
+  name: 'wkv7',
+  arguments: ['r', 'decay', 'k', 'v', 'a', 'b', 'state', 'offsets'],
+  infer([r, decay, k, v, a, b, state, offsets], _, fail) {
+    const rows = { r: r!, decay: decay!, k: k!, v: v!, a: a!, b: b! };
+    return headShapes(rows, state!, offsets!, fail);
+  },
+  reference({ inputs, outputs: [y, next] }) {
+    const [r, decay, k, v, a, b] = inputs.map((input) => input.data as Floats);
+    const { headSize: n } = headSizes(inputs[6]!);
+    const result = y!.data;
+    carryState(inputs[6]!, next!);
+    forEachHeadStep(next!, y!, inputs[7]!, (matrix, channel) => {
+      for (let i = 0; i < n; i++) {
+        const row = i * n;
+        let read = 0;
+        for (let j = 0; j < n; j++) read += matrix[row + j]! * a![channel + j]!;
+        let sum = 0;
+        for (let j = 0; j < n; j++) {
+          const at = channel + j;
+          const entry = matrix[row + j]! * decay![at]! + read * b![at]! + v![channel + i]! * k![at]!;
+          matrix[row + j] = entry;
+          sum += entry * r![at]!;
+        }
+        result[channel + i] = sum;
+      }
+    });
+  },
+  inPlace: [[1, 6]],
+  operations: ([r, , , , , , state]) => 9 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
+});

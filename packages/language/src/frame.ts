@@ -1,0 +1,110 @@
+import {
+  add,
+  gatherRows,
+  layerNorm,
+  linear,
+  sample,
+  sampleSettings,
+  tokenLogProbability,
+} from '@rwkv-js/core';
+import {
+  f32,
+  i32,
+  record,
+  type Program,
+  type Recorder,
+  type Value,
+} from '@rwkv-js/tensor';
+import { layerNormEpsilon, type ModelConfig } from './config.ts';
+import { makeLayer, type DTypes } from './layer.ts';
+import { rwkv4 } from './rwkv4.ts';
+import { rwkv5 } from './rwkv5.ts';
+import { rwkv6 } from './rwkv6.ts';
+import { rwkv7 } from './rwkv7.ts';
+
+const generations = {
+  '4': rwkv4,
+  '5.0': rwkv5,
+  '5.1': rwkv5,
+  '5.2': rwkv5,
+  '6': rwkv6,
+  '7': rwkv7,
+} as const;
+
+/** What a step program is recorded for. */
+export interface StepShape {
+  /** Rows of tokens that it takes, padding included. */
+  readonly tokens: number;
+  /** Sequences whose states it holds. */
+  readonly slots: number;
+  /** Rows of logits that it gives. */
+  readonly rows: number;
+  /** What is made of the logits on the device. */
+  readonly head: 'logits' | 'sample' | 'score';
+}
+
+/**
+ * Records one step of a model: `tokens` rows of packed sequences in, `rows` rows of logits out.
+ *
+ * Inputs: `tokens` i32 [tokens] (padding is token 0); `offsets` i32 [slots + 1], where each sequence's
+ * rows begin; `logitRows` i32 [rows], the token rows whose logits are wanted, −1 for none.
+ * Output `logits` f32 [rows, vocabulary]; with head `sample` also `sampled` i32 [rows], and with head
+ * `score` instead `logProbabilities` f32 [rows] of the tokens in the input `targets` i32 [rows].
+ * Specification: the language frame.
+ */
+export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape): Program {
+  const name = `rwkv-${config.version} step of ${shape.tokens} tokens, ${shape.rows} ${shape.head}`;
+  return record(name, (recorder) => {
+    const tokens = recorder.input('tokens', i32(shape.tokens));
+    const offsets = recorder.input('offsets', i32(shape.slots + 1));
+    const logitRows = recorder.input('logitRows', i32(shape.rows));
+    const { width, vocabularySize } = config;
+    const matrix = (key: string, ...sizes: number[]): Value =>
+      recorder.parameter(key, { dtype: dtypes.get(key) ?? 'f32', shape: sizes });
+    const norm = (x: Value, key: string): Value =>
+      layerNorm(
+        x,
+        recorder.parameter(`${key}.weight`, f32(width)),
+        recorder.parameter(`${key}.bias`, f32(width)),
+        { epsilon: layerNormEpsilon },
+      );
+
+    const generation = generations[config.version]();
+    let x = norm(gatherRows(matrix('emb.weight', vocabularySize, width), tokens), 'blocks.0.ln0');
+    for (let index = 0; index < config.layers; index++) {
+      const layer = makeLayer(recorder, config, dtypes, shape.slots, offsets, index);
+      const block = `blocks.${index}`;
+      x = add(x, generation.timeMix(norm(x, `${block}.ln1`), layer));
+      x = add(x, generation.channelMix(norm(x, `${block}.ln2`), layer));
+    }
+    const logits = linear(
+      norm(gatherRows(x, logitRows), 'ln_out'),
+      matrix('head.weight', vocabularySize, width),
+    );
+    return head(recorder, logits, config, shape);
+  });
+}
+
+function head(
+  recorder: Recorder,
+  logits: Value,
+  { vocabularySize }: ModelConfig,
+  { rows, slots, head: kind }: StepShape,
+): Readonly<Record<string, Value>> {
+  if (kind === 'logits') return { logits };
+  if (kind === 'score') {
+    const targets = recorder.input('targets', i32(rows));
+    return { logProbabilities: tokenLogProbability(logits, targets) };
+  }
+  const occurrences = recorder.state('sampler.occurrences', f32(slots, vocabularySize), -1);
+  const [sampled, next] = sample(
+    logits,
+    recorder.input('sampleSlots', i32(rows)),
+    recorder.input('settings', f32(slots, sampleSettings.length)),
+    recorder.input('random', i32(slots, 2)),
+    recorder.parameter('sampler.counts', f32(vocabularySize)),
+    occurrences,
+  );
+  recorder.update(occurrences, next);
+  return { logits, sampled };
+}

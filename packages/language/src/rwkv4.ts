@@ -1,0 +1,67 @@
+import {
+  exp,
+  lerp,
+  linear,
+  multiply,
+  negate,
+  relu,
+  sigmoid,
+  square,
+  wkv4,
+} from '@rwkv-js/core';
+import type { Value } from '@rwkv-js/tensor';
+import type { Generation, Layer } from './layer.ts';
+
+/** RWKV-4; specification, RWKV-4; Peng et al. 2023, arXiv 2305.13048. */
+export function rwkv4(): Generation {
+  return { timeMix, channelMix: gatedChannelMix };
+}
+
+function timeMix(x: Value, layer: Layer): Value {
+  const { width, attentionWidth } = layer.config;
+  const shifted = layer.shift(x, 'att_x');
+  const project = (letter: string, name: string): Value =>
+    linear(
+      lerp(shifted, x, layer.vector(`att.time_mix_${letter}`, width)),
+      layer.matrix(`att.${name}.weight`, attentionWidth, width),
+    );
+  const r = sigmoid(project('r', 'receptance'));
+  const k = project('k', 'key');
+  const v = project('v', 'value');
+
+  const logDecay = negate(exp(layer.vector('att.time_decay', attentionWidth)));
+  const bonus = layer.vector('att.time_first', attentionWidth);
+  const numerator = layer.state('aa', [attentionWidth]);
+  const denominator = layer.state('bb', [attentionWidth]);
+  const maximum = layer.state('pp', [attentionWidth], -1e30);
+  const [y, ...next] = wkv4(
+    k,
+    v,
+    logDecay,
+    bonus,
+    numerator,
+    denominator,
+    maximum,
+    layer.offsets,
+  );
+  [numerator, denominator, maximum].forEach((state, i) => layer.update(state, next[i]!));
+  return linear(multiply(r, y), layer.matrix('att.output.weight', width, attentionWidth));
+}
+
+/**
+ * The channel mixing of RWKV-4 and 5: a squared ReLU network, gated by the receptance. A mix of 1
+ * takes the current token, of 0 the one before.
+ */
+export function gatedChannelMix(x: Value, layer: Layer): Value {
+  const { width, feedForwardWidth } = layer.config;
+  const shifted = layer.shift(x, 'ffn_x');
+  const mix = (letter: string): Value =>
+    lerp(shifted, x, layer.vector(`ffn.time_mix_${letter}`, width));
+  const key = linear(mix('k'), layer.matrix('ffn.key.weight', feedForwardWidth, width));
+  const receptance = linear(mix('r'), layer.matrix('ffn.receptance.weight', width, width));
+  const value = linear(
+    square(relu(key)),
+    layer.matrix('ffn.value.weight', width, feedForwardWidth),
+  );
+  return multiply(sigmoid(receptance), value);
+}

@@ -1,0 +1,58 @@
+import type { Attributes, Cost, OpDefinition } from './op.ts';
+import type { TensorSpec } from './spec.ts';
+
+/** One operation as a kernel table sees it. */
+export interface OperationView {
+  readonly definition: OpDefinition;
+  readonly attributes: Attributes;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+/** How a device runs one operation: plain data that its queue understands. */
+export interface KernelLaunch {
+  /** The kernel's name in the device. */
+  readonly kernel: string;
+  /** Work groups along x, y, z; [1, 1, 1] where the device has no such thing. */
+  readonly grid: readonly [number, number, number];
+  /** Numbers that the kernel gets besides its buffers. */
+  readonly scalars: readonly number[];
+  /** Bytes of working memory that the kernel needs while it runs. */
+  readonly scratchBytes: number;
+  /** What one run moves and computes, re-reads of tiles counted. */
+  readonly cost: Cost;
+}
+
+/** How a device wants its memory laid out. */
+export interface MemoryPolicy {
+  /** One arena that all intermediate values share by offset, or a buffer for each. */
+  readonly arena: boolean;
+  /** Offsets and lengths are multiples of this, in bytes. */
+  readonly alignment: number;
+  /** Largest number of bytes that one kernel argument can see. */
+  readonly largestBinding: number;
+  /** Most buffers that one kernel can take. */
+  readonly bindings: number;
+  /** Bytes that a tensor takes on the device; a device may widen what the spec says. */
+  byteLength(spec: TensorSpec): number;
+}
+
+/**
+ * What a device can do, as data and pure functions: `plan` needs nothing else, so a plan can be made
+ * for a device that is not there.
+ */
+export interface KernelTable {
+  /** The device's name in listings and errors. */
+  readonly name: string;
+  readonly memory: MemoryPolicy;
+  /** Token counts that models record step programs for, ascending. The last is the largest chunk. */
+  readonly tokenBuckets: readonly number[];
+  /** How the device runs an operation, or undefined when it cannot. */
+  launch(operation: OperationView): KernelLaunch | undefined;
+  /**
+   * The layout that an operation wants a parameter in, by name; `row-major` is the plain one. It
+   * depends on the operation, the argument, dtype and shape, never on the number of tokens, so all
+   * programs of a model share one upload.
+   */
+  parameterLayout(definition: OpDefinition, argument: number, spec: TensorSpec): string;
+}

@@ -1,0 +1,110 @@
+import { declared, formatAttributes, type Operation, type Program, type ValueInfo } from './program.ts';
+
+/**
+ * A program with the work that depends on parameters alone taken out. What such work gives is a
+ * parameter of `program` under a name that spells how it is made, so two programs of one model that
+ * derive the same thing share it.
+ */
+export interface LoadTimeSplit {
+  /** What runs at every step. */
+  readonly program: Program;
+  /** What runs once at load: one program for each derived parameter, with one output, `value`. */
+  readonly derived: ReadonlyMap<string, Program>;
+}
+
+const splits = new WeakMap<Program, LoadTimeSplit>();
+
+/** Splits a program into what is computed once at load and what runs at every step. */
+export function splitLoadTime(program: Program): LoadTimeSplit {
+  const known = splits.get(program);
+  if (known) return known;
+  const split = makeSplit(program);
+  splits.set(program, split);
+  return split;
+}
+
+function makeSplit(program: Program): LoadTimeSplit {
+  const fromParameters = new Set<number>();
+  const maker = new Map<number, Operation>();
+  program.values.forEach((info, id) => {
+    if (info.kind === 'parameter') fromParameters.add(id);
+  });
+  for (const operation of program.operations) {
+    if (!operation.inputs.every((id) => fromParameters.has(id))) continue;
+    for (const id of operation.outputs) {
+      fromParameters.add(id);
+      maker.set(id, operation);
+    }
+  }
+  const running = program.operations.filter((operation) => !maker.has(operation.outputs[0]!));
+  const wanted = new Set<number>();
+  for (const operation of running) for (const id of operation.inputs) wanted.add(id);
+  for (const id of program.outputs.values()) wanted.add(id);
+
+  const derivedNames = new Map<number, string>();
+  const derived = new Map<string, Program>();
+  for (const id of wanted) {
+    if (!maker.has(id)) continue;
+    const name = expression(program, maker, id);
+    derivedNames.set(id, name);
+    if (!derived.has(name)) derived.set(name, programFor(program, maker, id, name));
+  }
+  const values = program.values.map((info, id): ValueInfo => {
+    const name = derivedNames.get(id);
+    return name === undefined ? info : { kind: 'parameter', name, spec: info.spec };
+  });
+  // Parameters that only load-time work reads are not parameters of the step.
+  const kept = values.map(
+    (info, id): ValueInfo =>
+      info.kind === 'parameter' && !wanted.has(id) ? { kind: 'computed', spec: info.spec } : info,
+  );
+  return { program: { ...program, values: kept, operations: running }, derived };
+}
+
+/** How a derived value is made, as text: `exp(negate(blocks.0.att.time_decay))`. */
+function expression(program: Program, maker: Map<number, Operation>, id: number): string {
+  const operation = maker.get(id);
+  if (!operation) return program.values[id]!.name!;
+  const inputs = operation.inputs.map((input) => expression(program, maker, input));
+  const attributes = formatAttributes(operation.attributes);
+  const which = operation.outputs.length > 1 ? `#${operation.outputs.indexOf(id)}` : '';
+  return `${operation.definition.name}(${inputs.join(', ')}${attributes})${which}`;
+}
+
+/** The part of `program` that makes one value, as a program of its own. */
+function programFor(
+  program: Program,
+  maker: Map<number, Operation>,
+  id: number,
+  name: string,
+): Program {
+  const needed = new Set<number>();
+  const visit = (value: number): void => {
+    if (needed.has(value)) return;
+    needed.add(value);
+    const operation = maker.get(value);
+    operation?.outputs.forEach((output) => needed.add(output));
+    operation?.inputs.forEach(visit);
+  };
+  visit(id);
+  const place = new Map([...needed].sort((a, b) => a - b).map((old, index) => [old, index]));
+  const move = (old: number): number => place.get(old)!;
+  return {
+    name: `load ${name}`,
+    values: [...place.keys()].map((old) => program.values[old]!),
+    operations: program.operations
+      .filter((operation) => needed.has(operation.outputs[0]!))
+      .map((operation) => ({
+        ...operation,
+        inputs: operation.inputs.map(move),
+        outputs: operation.outputs.map(move),
+      })),
+    states: new Map(),
+    outputs: new Map([['value', move(id)]]),
+  };
+}
+
+/** Every parameter that the steps of these programs take, derived ones by their expression. */
+export function stepParameters(program: Program): ReturnType<typeof declared> {
+  return declared(splitLoadTime(program).program, 'parameter');
+}

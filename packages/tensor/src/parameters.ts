@@ -1,0 +1,216 @@
+import { convert, firstNotFinite } from './convert.ts';
+import type { Device, DeviceTensor } from './device.ts';
+import { isPacked, viewBytes, type HostArray } from './dtype.ts';
+import { FormatError, UsageError } from './errors.ts';
+import { splitLoadTime, stepParameters } from './load-time.ts';
+import { plan } from './plan.ts';
+import { declared, type Program } from './program.ts';
+import { byteLength, formatSpec, sameSpec, type Shape, type TensorSpec } from './spec.ts';
+import type { WeightSource } from './weight-source.ts';
+
+/** How far loading is. */
+export interface LoadProgress {
+  /** Bytes of parameters that are on the device. */
+  readonly loadedBytes: number;
+  /** Bytes of all parameters, on the device. */
+  readonly totalBytes: number;
+  /** The parameter that was loaded last. */
+  readonly name: string;
+}
+
+/** The parameters of a model on a device. */
+export interface Parameters {
+  readonly tensors: ReadonlyMap<string, DeviceTensor>;
+  /** Bytes they take on the device. */
+  readonly byteLength: number;
+  /** Gives them back. Idempotent. */
+  dispose(): void;
+}
+
+export interface LoadOptions {
+  readonly progress?: ((progress: LoadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Loads what the steps of `programs` take as parameters: reads one tensor, converts it to the dtype
+ * the programs ask for, writes it to the device, forgets it. Values that depend on parameters alone
+ * are computed here, once. No step holds more than one parameter and what it is made from.
+ *
+ * @throws FormatError when the source lacks a tensor, has it in another shape, or holds NaN or
+ * infinity; UsageError when the programs disagree; AbortError when the signal asks. What was loaded
+ * until then is given back.
+ */
+export async function loadParameters(
+  device: Device,
+  programs: readonly Program[],
+  source: WeightSource,
+  options: LoadOptions = {},
+): Promise<Parameters> {
+  const wanted = collect(device, programs);
+  checkSource(programs, source);
+  const totalBytes = [...wanted.values()].reduce((sum, { spec }) => sum + byteLength(spec), 0);
+  const tensors = new Map<string, DeviceTensor>();
+  let loadedBytes = 0;
+  const dispose = (): void => {
+    for (const tensor of tensors.values()) tensor.dispose();
+  };
+  try {
+    for (const [name, { spec, layout, derived }] of wanted) {
+      options.signal?.throwIfAborted();
+      const data = derived
+        ? await derive(device, derived, source, options.signal)
+        : await readElements(source, name, spec, options.signal);
+      const tensor = device.allocate(spec, { layout, label: name });
+      tensors.set(name, tensor);
+      device.write(tensor, data);
+      loadedBytes += byteLength(spec);
+      options.progress?.({ loadedBytes, totalBytes, name });
+    }
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return { tensors, byteLength: totalBytes, dispose };
+}
+
+interface Wanted {
+  readonly spec: TensorSpec;
+  readonly layout: string;
+  /** The program that makes it, for load-time values. */
+  readonly derived: Program | undefined;
+}
+
+/** Every parameter the programs' steps take, with the layout that the device wants. */
+function collect(device: Device, programs: readonly Program[]): ReadonlyMap<string, Wanted> {
+  const wanted = new Map<string, Wanted>();
+  for (const program of programs) {
+    const { derived } = splitLoadTime(program);
+    for (const [name, slot] of plan(program, device.kernels).parameters) {
+      const known = wanted.get(name);
+      if (!known) {
+        wanted.set(name, { spec: slot.spec, layout: slot.layout, derived: derived.get(name) });
+      } else if (!sameSpec(known.spec, slot.spec) || known.layout !== slot.layout) {
+        throw new UsageError(
+          `parameter '${name}' is ${formatSpec(known.spec)} ${known.layout} in one program and ` +
+            `${formatSpec(slot.spec)} ${slot.layout} in program ${program.name}; programs that ` +
+            'share parameters must declare them alike',
+        );
+      }
+    }
+  }
+  return wanted;
+}
+
+/** Checks every tensor the programs name against the source before any byte is read. */
+function checkSource(programs: readonly Program[], source: WeightSource): void {
+  for (const program of programs) {
+    for (const [name, spec] of declared(program, 'parameter')) {
+      const entry = source.tensors.get(name);
+      if (!entry) {
+        throw new FormatError(
+          `${source.label} has no tensor '${name}', which program ${program.name} needs as ` +
+            `${formatSpec(spec)}; is the file complete, and of this model family?`,
+        );
+      }
+      if (!sameButOnes(entry.shape, spec.shape)) {
+        throw new FormatError(
+          `tensor '${name}' of ${source.label} is ${formatSpec(entry)}; the model's other tensors ` +
+            `ask for [${spec.shape.join(', ')}]; the file is damaged or of another architecture`,
+        );
+      }
+    }
+  }
+}
+
+/** Checkpoints write a vector of C as [C] or as [1, 1, C]; axes of size one do not count. */
+function sameButOnes(a: Shape, b: Shape): boolean {
+  const bare = (shape: Shape): string => shape.filter((size) => size !== 1).join(',');
+  return bare(a) === bare(b);
+}
+
+async function readElements(
+  source: WeightSource,
+  name: string,
+  spec: TensorSpec,
+  signal: AbortSignal | undefined,
+): Promise<HostArray> {
+  const entry = source.tensors.get(name)!;
+  if (isPacked(spec.dtype)) {
+    throw new UsageError(
+      `tensor '${name}' of ${source.label} is ${entry.dtype} and cannot be loaded as ` +
+        `${spec.dtype.name}; convert the file first`,
+    );
+  }
+  const bytes = await source.read(name, { signal });
+  if (bytes.byteLength !== byteLength(entry)) {
+    throw new FormatError(
+      `tensor '${name}' of ${source.label} gave ${bytes.byteLength} bytes; ${formatSpec(entry)} ` +
+        `takes ${byteLength(entry)}; the source is damaged`,
+    );
+  }
+  const data = viewBytes(entry.dtype, bytes);
+  const bad = firstNotFinite(data, entry.dtype);
+  if (bad >= 0) {
+    throw new FormatError(
+      `element ${bad} of tensor '${name}' of ${source.label} is not a finite number; ` +
+        'the checkpoint is damaged or its training diverged: use another one',
+    );
+  }
+  return convert(data, entry.dtype, spec.dtype);
+}
+
+/** Computes one load-time value on the device and brings it back as host elements. */
+async function derive(
+  device: Device,
+  program: Program,
+  source: WeightSource,
+  signal: AbortSignal | undefined,
+): Promise<HostArray> {
+  const parameters = declared(program, 'parameter');
+  if (program.operations.every(({ definition }) => definition.view)) {
+    // The elements of its one parameter as they are, under another shape.
+    const [[name, spec]] = [...parameters] as [[string, TensorSpec]];
+    return readElements(source, name, spec, signal);
+  }
+  const tensors = new Map<string, DeviceTensor>();
+  try {
+    for (const [name, spec] of parameters) {
+      const data = await readElements(source, name, spec, signal);
+      const tensor = device.allocate(spec, { label: name });
+      tensors.set(name, tensor);
+      device.write(tensor, data);
+    }
+    // Its parameters are what it computes with: nothing of it may be taken out to load time again.
+    const asInputs = parametersAsStates(program);
+    const executable = await device.compile(asInputs, { states: tensors });
+    try {
+      executable.run({});
+      return (await executable.read('value')).value;
+    } finally {
+      executable.dispose();
+    }
+  } finally {
+    for (const tensor of tensors.values()) tensor.dispose();
+  }
+}
+
+/** The program with its parameters read as states, which planning does not fold away. */
+function parametersAsStates(program: Program): Program {
+  const states = new Map(program.states);
+  const values = program.values.map((info, id) => {
+    if (info.kind !== 'parameter' || info.name === undefined) return info;
+    states.set(info.name, { value: id, fill: 0 });
+    return { ...info, kind: 'state' as const };
+  });
+  return { ...program, values, states };
+}
+
+/** Bytes of the parameters that the steps of `programs` take, without loading anything. */
+export function parameterBytes(programs: readonly Program[]): number {
+  const specs = new Map<string, TensorSpec>();
+  for (const program of programs) {
+    for (const [name, spec] of stepParameters(program)) specs.set(name, spec);
+  }
+  return [...specs.values()].reduce((sum, spec) => sum + byteLength(spec), 0);
+}
