@@ -1,7 +1,7 @@
 import type { HostArray, PlainDType } from './dtype.ts';
 import { hostArray } from './dtype.ts';
 import { UsageError } from './errors.ts';
-import { f16Values, toBf16Bits, toF16Bits, widenBf16 } from './half.ts';
+import { halfValues, toBf16Bits, toF16Bits } from './half.ts';
 
 /**
  * Elements in another dtype. Widening is exact; narrowing rounds to the nearest, ties to even. The
@@ -26,11 +26,9 @@ export function convert(data: HostArray, from: PlainDType, to: PlainDType): Host
 function toFloat32(data: HostArray, from: PlainDType): Float32Array {
   if (data instanceof Float32Array) return data;
   const wide = new Float32Array(data.length);
-  if (from === 'f16') {
-    const table = f16Values();
+  if (from === 'f16' || from === 'bf16') {
+    const table = halfValues(from);
     for (let i = 0; i < data.length; i++) wide[i] = table[data[i]!]!;
-  } else if (data instanceof Uint16Array) {
-    widenBf16(data, 0, data.length, wide);
   } else {
     wide.set(data);
   }

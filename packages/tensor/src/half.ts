@@ -3,22 +3,33 @@
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
 
-let f16Table: Float32Array | undefined;
+const tables = new Map<'f16' | 'bf16', Float32Array>();
 
-/** Every f16 by its bits: 65,536 numbers, made on first use. A look-up beats arithmetic in a loop. */
-export function f16Values(): Float32Array {
-  if (f16Table) return f16Table;
+/**
+ * The value of every 16-bit float by its bits: 65,536 numbers, made on first use. In a loop, a look-up
+ * beats taking the bits apart.
+ */
+export function halfValues(dtype: 'f16' | 'bf16'): Float32Array {
+  const known = tables.get(dtype);
+  if (known) return known;
   const table = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 31) table[bits] = fraction === 0 ? sign * Infinity : NaN;
-    else if (exponent === 0) table[bits] = sign * fraction * 2 ** -24;
-    else table[bits] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  if (dtype === 'bf16') {
+    const bits = new Uint32Array(table.buffer);
+    for (let i = 0; i < bits.length; i++) bits[i] = i << 16;
+  } else {
+    for (let i = 0; i < table.length; i++) table[i] = f16Value(i);
   }
-  f16Table = table;
+  tables.set(dtype, table);
   return table;
+}
+
+function f16Value(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** The bits of the f16 nearest to `value`, ties to even. Too large becomes infinite. */
@@ -48,15 +59,4 @@ export function toBf16Bits(value: number): number {
   const bits = scratchBits[0]!;
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
-}
-
-/** Widens `count` bf16 from `start` into `target`: their bits are the upper half of an f32. */
-export function widenBf16(
-  source: Uint16Array,
-  start: number,
-  count: number,
-  target: Float32Array,
-): void {
-  const bits = new Uint32Array(target.buffer, target.byteOffset, count);
-  for (let i = 0; i < count; i++) bits[i] = source[start + i]! << 16;
 }

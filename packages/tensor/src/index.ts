@@ -24,7 +24,7 @@ export {
 } from './dtype.ts';
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
 export { evaluate, tensor } from './evaluate.ts';
-export { f16Values, toBf16Bits, toF16Bits, widenBf16 } from './half.ts';
+export { halfValues, toBf16Bits, toF16Bits } from './half.ts';
 export type { KernelLaunch, KernelTable, MemoryPolicy, OperationView } from './kernel-table.ts';
 export { splitLoadTime, stepParameters, type LoadTimeSplit } from './load-time.ts';
 export {

@@ -1,9 +1,8 @@
 import {
   elementCount,
-  f16Values,
+  halfValues,
   sameShape,
   sizeAt,
-  widenBf16,
   type HostTensor,
   type Shape,
 } from '@rwkv-js/tensor';
@@ -16,24 +15,9 @@ export function floats(tensor: HostTensor): Floats {
   const { data } = tensor;
   if (data instanceof Float32Array || data instanceof Float64Array) return data;
   const wide = new Float32Array(data.length);
-  widenRow(tensor, 0, data.length, wide);
+  const values = halfValues(tensor.dtype as 'f16' | 'bf16');
+  for (let i = 0; i < wide.length; i++) wide[i] = values[data[i]!]!;
   return wide;
-}
-
-/** Widens `count` elements of a 16-bit tensor from `start` into `target`. Exact. */
-export function widenRow(
-  tensor: HostTensor,
-  start: number,
-  count: number,
-  target: Float32Array,
-): void {
-  const data = tensor.data as Uint16Array;
-  if (tensor.dtype === 'bf16') {
-    widenBf16(data, start, count, target);
-    return;
-  }
-  const table = f16Values();
-  for (let i = 0; i < count; i++) target[i] = table[data[start + i]!]!;
 }
 
 /**
