@@ -8,7 +8,7 @@ export interface TokenList {
 }
 
 /** Up to here, an insertion sort beats a counting sort with its 257 counters. */
-const SMALL = 24;
+const SMALL = 32;
 
 /**
  * A trie over bytes for greedy longest match. Node 0 is the root. Nodes are numbered level by
