@@ -1,6 +1,7 @@
 import { FormatError } from './errors.ts';
 import { quoted, readPythonLiteral } from './python-literal.ts';
 import type { TokenTable } from './table-tokenizer.ts';
+import { toBytes } from './to-bytes.ts';
 import { Trie } from './trie.ts';
 import type { TokenList } from './trie.ts';
 import { WorldTokenizer } from './world-tokenizer.ts';
@@ -24,10 +25,11 @@ const SPACE = 0x20;
  *
  * @param source The file, as bytes or as text.
  * @param label What messages call the vocabulary: a file name or an address.
- * @throws FormatError with the line, what was found and what was expected.
+ * @throws FormatError with the line, what was found and what was expected; UsageError if the source
+ *   is neither text nor bytes.
  */
 export function parseVocabulary(source: string | Uint8Array, label: string): WorldTokenizer {
-  const file = typeof source === 'string' ? new TextEncoder().encode(source) : source;
+  const file = toBytes(source, `Reading the vocabulary ${label}`);
   refuseOtherFiles(file, label);
   const tokens = readLines(file, label);
   const trie = new Trie(tokens, (first, second) => {
@@ -81,7 +83,7 @@ function readLines(file: Uint8Array, label: string): TokenList {
     const end = next > start && file[next - 1] === CARRIAGE_RETURN ? next - 1 : next;
     const firstSpace = file.indexOf(SPACE, start);
     const lastSpace = file.lastIndexOf(SPACE, end - 1);
-    if (firstSpace < 0 || firstSpace >= lastSpace) {
+    if (firstSpace < 0 || firstSpace >= end || firstSpace === lastSpace) {
       fail(quoted(file, start, end), 'an id, a Python literal and a length, with spaces between');
     }
     ids[n] = readNumber(file, start, firstSpace, LARGEST_ID);

@@ -79,8 +79,8 @@ export function readPythonLiteral(
       fail(
         `the escape ${quoted(source, from, Math.min(from + 2, end))}`,
         isBytes
-          ? "one of \\\\ \\' \\\" \\a \\b \\t \\n \\v \\f \\r \\xhh in a bytes literal"
-          : "one of \\\\ \\' \\\" \\a \\b \\t \\n \\v \\f \\r \\xhh \\uhhhh \\Uhhhhhhhh",
+          ? 'one of \\\\ \\\' \\" \\a \\b \\t \\n \\v \\f \\r \\xhh in a bytes literal'
+          : 'one of \\\\ \\\' \\" \\a \\b \\t \\n \\v \\f \\r \\xhh \\uhhhh \\Uhhhhhhhh',
       );
     }
     const value = readHex(source, from + 2, Math.min(from + 2 + digits, end), digits);

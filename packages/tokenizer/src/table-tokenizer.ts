@@ -1,5 +1,6 @@
 import { UsageError } from './errors.ts';
 import { TextStream } from './text-stream.ts';
+import { toBytes, typeName } from './to-bytes.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** The bytes of all tokens in one array: token `id` has `bytes[starts[id]]` up to `ends[id]`. */
@@ -19,17 +20,12 @@ export abstract class TableTokenizer implements Tokenizer {
   constructor(name: string, table: TokenTable) {
     this.name = name;
     this.vocabularySize = table.starts.length;
-    this.paddedSize = 2 ** Math.ceil(Math.log2(this.vocabularySize));
+    this.paddedSize = 2 ** (32 - Math.clz32(this.vocabularySize - 1));
     this.#table = table;
   }
 
   encode(text: string | Uint8Array): Uint32Array {
-    if (typeof text === 'string') return this.encodeBytes(new TextEncoder().encode(text));
-    if (text instanceof Uint8Array) return this.encodeBytes(text);
-    throw new UsageError(
-      `Encoding with the vocabulary ${this.name}: found ${describeType(text)}, ` +
-        `expected a string or a Uint8Array; convert it first.`,
-    );
+    return this.encodeBytes(toBytes(text, `Encoding with the vocabulary ${this.name}`));
   }
 
   protected abstract encodeBytes(bytes: Uint8Array): Uint32Array;
@@ -41,7 +37,7 @@ export abstract class TableTokenizer implements Tokenizer {
   decodeBytes(ids: ArrayLike<number>): Uint8Array {
     if (typeof ids?.length !== 'number') {
       throw new UsageError(
-        `Decoding with the vocabulary ${this.name}: found ${describeType(ids)}, ` +
+        `Decoding with the vocabulary ${this.name}: found ${typeName(ids)}, ` +
           `expected an array of token ids; put a single id in an array.`,
       );
     }
@@ -83,9 +79,4 @@ export abstract class TableTokenizer implements Tokenizer {
         `integer from 0 to ${this.paddedSize - 1}; use the vocabulary the model was trained with.`,
     );
   }
-}
-
-function describeType(value: unknown): string {
-  if (value === null) return 'null';
-  return typeof value === 'object' ? `a ${value.constructor?.name ?? 'object'}` : typeof value;
 }

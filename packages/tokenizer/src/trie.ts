@@ -52,7 +52,8 @@ export class Trie {
     let depth = 0;
     let nextLevel = 1;
     /** The next byte of a token plus one; 0 if the token ends at this depth. */
-    const key = (n: number) => (offsets[n] + depth < offsets[n + 1] ? bytes[offsets[n] + depth] + 1 : 0);
+    const key = (n: number) =>
+      offsets[n] + depth < offsets[n + 1] ? bytes[offsets[n] + depth] + 1 : 0;
 
     for (let node = 0; node < nodes; node++) {
       if (node === nextLevel) {
@@ -109,7 +110,7 @@ export class Trie {
     let ids = new Uint32Array(Math.ceil(length / 3));
     let count = 0;
 
-    for (let position = 0; position < length; ) {
+    for (let position = 0; position < length;) {
       const first = bytes[position];
       let next = position + 1;
       let id = tokenOf[nodeOfByte[first]];
