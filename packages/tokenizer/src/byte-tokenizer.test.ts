@@ -1,0 +1,24 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ByteTokenizer } from './byte-tokenizer.ts';
+
+const tokenizer = new ByteTokenizer();
+
+test('the ids of the byte tokenizer are the bytes', () => {
+  expect(tokenizer.name).toBe('bytes');
+  expect(tokenizer.vocabularySize).toBe(256);
+  expect(tokenizer.paddedSize).toBe(256);
+  expect(tokenizer.encode('aé\0')).toEqual(Uint32Array.of(0x61, 0xc3, 0xa9, 0));
+  expect(tokenizer.decode([0, 0xc3, 0xa9])).toBe('\0é');
+  expect(tokenizer.tokenBytes(255)).toEqual(Uint8Array.of(255));
+  expect(() => tokenizer.decode([256])).toThrow('an integer from 0 to 255');
+});
+
+test('the byte tokenizer gives back all bytes', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      expect(tokenizer.decodeBytes(tokenizer.encode(bytes))).toEqual(bytes);
+    }),
+    { seed: 4 },
+  );
+});
