@@ -23,7 +23,7 @@ export { square } from './ops/square.ts';
 export { subtract } from './ops/subtract.ts';
 export { sum } from './ops/sum.ts';
 export { tanh } from './ops/tanh.ts';
-export { tokenLogProbability } from './ops/token-log-probability.ts';
+export { logSumExp, tokenLogProbability } from './ops/token-log-probability.ts';
 export { tokenShift } from './ops/token-shift.ts';
 export { transpose } from './ops/transpose.ts';
 export { wkv4 } from './ops/wkv4.ts';

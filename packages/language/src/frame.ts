@@ -39,21 +39,20 @@ export interface StepShape {
   readonly slots: number;
   /** Rows of logits that it gives. */
   readonly rows: number;
-  /** What is made of the logits on the device. */
-  readonly head: 'logits' | 'sample' | 'score';
 }
 
 /**
  * Records one step of a model: `tokens` rows of packed sequences in, `rows` rows of logits out.
  *
  * Inputs: `tokens` i32 [tokens] (padding is token 0); `offsets` i32 [slots + 1], where each sequence's
- * rows begin; `logitRows` i32 [rows], the token rows whose logits are wanted, −1 for none.
- * Output `logits` f32 [rows, vocabulary]; with head `sample` also `sampled` i32 [rows], and with head
- * `score` instead `logProbabilities` f32 [rows] of the tokens in the input `targets` i32 [rows].
+ * rows begin; and for each row of logits, −1 where there is none: `logitRows` i32 [rows], the token
+ * row it comes from; `sampleSlots` i32 [rows], the slot to draw a token for; `targets` i32 [rows],
+ * the token to score. `settings` and `random` are those of `sample`, for each slot.
+ * Outputs: `logits` f32 [rows, vocabulary]; `sampled` i32 [rows]; `logProbabilities` f32 [rows].
  * Specification: the language frame.
  */
 export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape): Program {
-  const name = `rwkv-${config.version} step of ${shape.tokens} tokens, ${shape.rows} ${shape.head}`;
+  const name = `rwkv-${config.version} step of ${shape.tokens} tokens, ${shape.rows} rows`;
   return record(name, (recorder) => {
     const tokens = recorder.input('tokens', i32(shape.tokens));
     const offsets = recorder.input('offsets', i32(shape.slots + 1));
@@ -85,17 +84,13 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
   });
 }
 
+/** What is made of the logits on the device: a draw and a score for each row that wants one. */
 function head(
   recorder: Recorder,
   logits: Value,
   { vocabularySize }: ModelConfig,
-  { rows, slots, head: kind }: StepShape,
+  { rows, slots }: StepShape,
 ): Readonly<Record<string, Value>> {
-  if (kind === 'logits') return { logits };
-  if (kind === 'score') {
-    const targets = recorder.input('targets', i32(rows));
-    return { logProbabilities: tokenLogProbability(logits, targets) };
-  }
   const occurrences = recorder.state('sampler.occurrences', f32(slots, vocabularySize), -1);
   const [sampled, next] = sample(
     logits,
@@ -106,5 +101,6 @@ function head(
     occurrences,
   );
   recorder.update(occurrences, next);
-  return { logits, sampled };
+  const logProbabilities = tokenLogProbability(logits, recorder.input('targets', i32(rows)));
+  return { logits, sampled, logProbabilities };
 }

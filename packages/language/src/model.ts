@@ -1,0 +1,140 @@
+import {
+  allocateStates,
+  loadParameters,
+  UsageError,
+  type Device,
+  type LoadProgress,
+  type WeightSource,
+} from '@rwkv-js/tensor';
+import type { Tokenizer } from '@rwkv-js/tokenizer';
+import { readConfig, type ModelConfig } from './config.ts';
+import { Generation, type GenerateOptions } from './generation.ts';
+import { ModelRuntime } from './runtime.ts';
+import { Session } from './session.ts';
+import type { SessionState } from './session-state.ts';
+import type { SamplingOptions } from './settings.ts';
+import { StepPrograms } from './step-programs.ts';
+import { occurrenceCounts } from './occurrence-counts.ts';
+import { withTensors } from './with-tensors.ts';
+
+export interface LanguageModelOptions {
+  /** Where it runs. The caller opened it and disposes it after the model. */
+  readonly device: Device;
+  /** What turns text into the model's tokens; without it the model takes and gives token ids. */
+  readonly tokenizer?: Tokenizer | undefined;
+  /** Sequences whose states lie on the device at once; more sessions than that take turns. Default 8. */
+  readonly slots?: number | undefined;
+  /** Epsilon of the head normalisation, for weights that were made with another than 64e−5. */
+  readonly groupNormEpsilon?: number | undefined;
+  /** Sampling settings that the model's makers recommend; they replace the defaults. */
+  readonly recommended?: SamplingOptions | undefined;
+  readonly progress?: ((progress: LoadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An RWKV language model of any generation, loaded on a device. */
+export class LanguageModel {
+  readonly #runtime: ModelRuntime;
+
+  private constructor(runtime: ModelRuntime) {
+    this.#runtime = runtime;
+  }
+
+  /**
+   * Loads a model: reads its version and sizes off the tensors, then streams them to the device.
+   * The source can be closed afterwards.
+   *
+   * @throws FormatError when the tensors are not those of a whole RWKV model; UsageError when the
+   * tokenizer is made for another vocabulary; AbortError when the signal asks.
+   */
+  static async load(source: WeightSource, options: LanguageModelOptions): Promise<LanguageModel> {
+    const { device, tokenizer, signal } = options;
+    const slots = options.slots ?? 8;
+    if (!(Number.isInteger(slots) && slots >= 1 && slots <= 4096)) {
+      throw new UsageError(`slots is ${slots}; it must be a whole number from 1 to 4096`);
+    }
+    const config = readConfig(source, options);
+    if (tokenizer) checkTokenizer(tokenizer, config, source.label);
+    const counts = occurrenceCounts(config.vocabularySize, tokenizer);
+    const complete = withTensors(source, { 'sampler.counts': counts });
+    const programs = new StepPrograms(config, complete, slots);
+    const program = programs.program(1, 1);
+    const parameters = await loadParameters(device, [program], complete, {
+      progress: options.progress,
+      signal,
+    });
+    try {
+      const states = allocateStates(device, [program]);
+      const recommended = options.recommended ?? {};
+      return new LanguageModel(
+        new ModelRuntime({
+          device,
+          config,
+          programs,
+          parameters,
+          states,
+          slots,
+          counts,
+          tokenizer,
+          recommended,
+        }),
+      );
+    } catch (error) {
+      parameters.dispose();
+      throw error;
+    }
+  }
+
+  get config(): ModelConfig {
+    return this.#runtime.config;
+  }
+
+  get tokenizer(): Tokenizer | undefined {
+    return this.#runtime.tokenizer;
+  }
+
+  /** Bytes that parameters and states take on the device. */
+  get bytes(): { readonly parameters: number; readonly states: number } {
+    return this.#runtime.bytes;
+  }
+
+  /** A new session: from the beginning of a text, or from a saved state. */
+  session(options: { readonly state?: SessionState | undefined } = {}): Session {
+    return new Session(this.#runtime, options.state);
+  }
+
+  /**
+   * Writes in a session of its own, which ends with it. Token 0, the beginning of a text, is read
+   * before the prompt.
+   */
+  generate(options: GenerateOptions = {}): Generation {
+    const session = this.session();
+    const writer = session.writer();
+    const prompt = [0, ...this.#runtime.tokensOf(options.prompt ?? [])];
+    return new Generation(this.#runtime, { ...options, prompt }, {
+      ...writer,
+      end() {
+        writer.end();
+        void session.dispose();
+      },
+    });
+  }
+
+  /** Fails what waits, then gives parameters and states back. Idempotent. */
+  dispose(): Promise<void> {
+    return this.#runtime.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+function checkTokenizer(tokenizer: Tokenizer, config: ModelConfig, label: string): void {
+  const { vocabularySize } = config;
+  if (tokenizer.vocabularySize <= vocabularySize && vocabularySize <= tokenizer.paddedSize) return;
+  throw new UsageError(
+    `${label} has ${vocabularySize} rows of embedding, and vocabulary ${tokenizer.name} has ids up ` +
+      `to ${tokenizer.vocabularySize - 1}; they do not belong together: give the model's own vocabulary`,
+  );
+}

@@ -1,0 +1,137 @@
+import { UsageError, type Device, type Parameters, type States } from '@rwkv-js/tensor';
+import type { Tokenizer } from '@rwkv-js/tokenizer';
+import type { ModelConfig } from './config.ts';
+import { Scheduler, type Work } from './scheduler.ts';
+import type { Prompt } from './session.ts';
+import { stateKind, type SessionState } from './session-state.ts';
+import type { SamplingOptions } from './settings.ts';
+import { Slots, type Sequence } from './slots.ts';
+import { StepExecutables, type StepPrograms } from './step-programs.ts';
+
+/** What a loaded model is made of, as its sessions use it. */
+export class ModelRuntime {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly recommended: SamplingOptions;
+  /** What drawing each token adds to its occurrence, see `sample`. */
+  readonly counts: Float32Array;
+  readonly stateKind: string;
+  readonly #parameters: Parameters;
+  readonly #states: States;
+  readonly #executables: StepExecutables;
+  readonly #slots: Slots;
+  readonly #scheduler: Scheduler;
+  #disposed: Promise<void> | undefined;
+
+  constructor(parts: {
+    readonly device: Device;
+    readonly config: ModelConfig;
+    readonly programs: StepPrograms;
+    readonly parameters: Parameters;
+    readonly states: States;
+    readonly slots: number;
+    readonly counts: Float32Array;
+    readonly tokenizer: Tokenizer | undefined;
+    readonly recommended: SamplingOptions;
+  }) {
+    const { device, programs, parameters, states } = parts;
+    this.config = parts.config;
+    this.tokenizer = parts.tokenizer;
+    this.recommended = parts.recommended;
+    this.counts = parts.counts;
+    this.stateKind = stateKind(parts.config);
+    this.#parameters = parameters;
+    this.#states = states;
+    this.#executables = new StepExecutables(programs, device, parameters.tensors, states.tensors);
+    this.#slots = new Slots(device, states, programs.program(1, 1), parts.slots);
+    this.#scheduler = new Scheduler(device, this.#executables, this.#slots);
+  }
+
+  /** Bytes that parameters and states take on the device. */
+  get bytes(): { readonly parameters: number; readonly states: number } {
+    return { parameters: this.#parameters.byteLength, states: this.#states.byteLength };
+  }
+
+  /**
+   * Token ids of a prompt, checked.
+   *
+   * @throws UsageError for text without a tokenizer, and for ids that the model does not have.
+   */
+  tokensOf(prompt: Prompt): readonly number[] {
+    if (typeof prompt === 'string') {
+      if (this.tokenizer) return [...this.tokenizer.encode(prompt)];
+      throw new UsageError(
+        'this model was loaded without a tokenizer and was given text; ' +
+          'give it token ids, or load it with a vocabulary',
+      );
+    }
+    const { vocabularySize } = this.config;
+    return Array.from(prompt, (token, place) => {
+      if (Number.isInteger(token) && token >= 0 && token < vocabularySize) return token;
+      throw new UsageError(
+        `token ${String(token)} at place ${place} is none of this model's, which are whole numbers ` +
+          `from 0 to ${vocabularySize - 1}; was the text encoded with this model's vocabulary?`,
+      );
+    });
+  }
+
+  async run(work: Work): Promise<void> {
+    this.#check();
+    await this.#scheduler.run(work);
+  }
+
+  /** A sequence's state tensors as f32 copies, what only sampling needs not among them. */
+  async readState(sequence: Sequence): Promise<SessionState['tensors']> {
+    this.#check();
+    const all = await this.#scheduler.exclusively(() => this.#slots.read(sequence));
+    const tensors = new Map<string, Float32Array>();
+    for (const [name, data] of all) {
+      if (name.startsWith('state.')) tensors.set(name, Float32Array.from(data));
+    }
+    return tensors;
+  }
+
+  /** Frees what a sequence holds on the device. */
+  async leave(sequence: Sequence): Promise<void> {
+    if (this.#disposed) return;
+    await this.#scheduler.exclusively(async () => this.#slots.leave(sequence));
+  }
+
+  /** @throws UsageError when a state is not one of this model's sizes. */
+  checkState(state: SessionState): void {
+    if (state.kind !== this.stateKind) {
+      throw new UsageError(
+        `a state of ${state.kind} was given to ${this.stateKind}; ` +
+          'a state continues on the model it was saved from',
+      );
+    }
+    for (const [name, { spec }] of this.#states.tensors) {
+      if (!name.startsWith('state.')) continue;
+      const count = spec.shape.slice(1).reduce((product, size) => product * size, 1);
+      const found = state.tensors.get(name)?.length;
+      if (found !== count) {
+        throw new UsageError(
+          `a saved state has ${found ?? 'no'} elements of '${name}'; the model keeps ${count}; ` +
+            'the state is damaged',
+        );
+      }
+    }
+  }
+
+  /** Idempotent. */
+  dispose(): Promise<void> {
+    this.#disposed ??= (async () => {
+      await this.#scheduler.stop(
+        new UsageError('the model was disposed while this was waiting; load it again'),
+      );
+      this.#executables.dispose();
+      this.#states.dispose();
+      this.#parameters.dispose();
+    })();
+    return this.#disposed;
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new UsageError('the model was disposed; load it again');
+  }
+}
