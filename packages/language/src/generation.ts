@@ -93,8 +93,8 @@ export class Generation implements AsyncIterable<string> {
     this.#begun = true;
     const matcher = new StopMatcher(this.#stop);
     const stream = this.#runtime.tokenizer?.stream();
-    await this.#writer.begin(this.#prompt, this.#signal);
     try {
+      await this.#writer.begin(this.#prompt, this.#signal);
       const draws = this.#draws();
       while (this.#tokens.length < this.#maxTokens) {
         this.#signal?.throwIfAborted();

@@ -137,16 +137,13 @@ export class Session {
 
   /** What a `Generation` moves this session with. */
   writer(): Writer {
+    let begun = false;
     return {
       begin: async (prompt, signal) => {
         this.#enter('generate');
-        try {
-          if (prompt.length > 0) await this.#readAllButLast(prompt, { signal });
-          if (this.#pending === undefined) this.#knownLogits();
-        } catch (error) {
-          this.#busy = undefined;
-          throw error;
-        }
+        begun = true;
+        if (prompt.length > 0) await this.#readAllButLast(prompt, { signal });
+        if (this.#pending === undefined) this.#knownLogits();
       },
       draw: async (draws, signal) => {
         if (this.#pending === undefined) return draws.onHost(this.#knownLogits(), this.#tokenCount);
@@ -157,7 +154,8 @@ export class Session {
       },
       accept: (token) => this.#accept(token),
       end: () => {
-        this.#busy = undefined;
+        if (begun) this.#busy = undefined;
+        begun = false;
       },
     };
   }

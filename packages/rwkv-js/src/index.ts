@@ -1,1 +1,38 @@
-export {};
+export { openCpu } from '@rwkv-js/core';
+export {
+  LanguageModel,
+  readConfig,
+  recordStep,
+  type FeedOptions,
+  type FinishReason,
+  type GenerateOptions,
+  type Generation,
+  type LanguageModelOptions,
+  type ModelConfig,
+  type Prompt,
+  type SamplingOptions,
+  type Session,
+  type SessionState,
+  type StepShape,
+} from '@rwkv-js/language';
+export { stories } from '@rwkv-js/stories';
+export {
+  DeviceError,
+  formatProgram,
+  FormatError,
+  ShapeError,
+  UsageError,
+  type Device,
+  type LoadProgress,
+  type WeightSource,
+} from '@rwkv-js/tensor';
+export { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
+export {
+  encodeSafetensors,
+  openWeights,
+  writeSafetensors,
+  type WeightInput,
+} from '@rwkv-js/weights';
+export { loadModel, type LoadModelOptions } from './load-model.ts';
+export { deviceNames, openDevice } from './open-device.ts';
+export { openTokenizer } from './open-tokenizer.ts';

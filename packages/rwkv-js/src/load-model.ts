@@ -1,0 +1,51 @@
+import { LanguageModel, type LanguageModelOptions } from '@rwkv-js/language';
+import { stories } from '@rwkv-js/stories';
+import type { Tokenizer } from '@rwkv-js/tokenizer';
+import { openWeights, type WeightInput } from '@rwkv-js/weights';
+import { tokenizerFor } from './open-tokenizer.ts';
+
+export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'> {
+  /**
+   * The model's vocabulary, in the World vocabulary's file format: a path, an address, a Blob, bytes,
+   * or a tokenizer. Models with 256 tokens read bytes without one; others then take token ids only.
+   */
+  readonly vocabulary?: WeightInput | Tokenizer | undefined;
+}
+
+/**
+ * Loads a model from a file in any format that `openWeights` knows.
+ *
+ * ```ts
+ * const model = await loadModel('rwkv7-0.1b.pth', { device, vocabulary: 'rwkv_vocab_v20230424.txt' });
+ * const storyteller = await loadModel({ device }); // the embedded model
+ * ```
+ *
+ * @param input a path, an address, a Blob or bytes; the embedded model when it is left out
+ * @throws FormatError for a file that is no whole RWKV model; UsageError for a path that is not
+ * there or a vocabulary of another model; AbortError when the signal asks.
+ */
+export async function loadModel(
+  input: WeightInput,
+  options: LoadModelOptions,
+): Promise<LanguageModel>;
+export async function loadModel(options: LoadModelOptions): Promise<LanguageModel>;
+export async function loadModel(
+  ...given: [LoadModelOptions] | [WeightInput, LoadModelOptions]
+): Promise<LanguageModel> {
+  const [input, options] =
+    given.length === 2
+      ? given
+      : [
+          stories.weights,
+          { recommended: stories.recommended, vocabulary: stories.vocabulary, ...given[0] },
+        ];
+  const source = await openWeights(input, { signal: options.signal });
+  try {
+    const { vocabulary, ...rest } = options;
+    const rows = source.tensors.get('emb.weight')?.shape[0] ?? 0;
+    const tokenizer = await tokenizerFor(vocabulary, rows, { signal: options.signal });
+    return await LanguageModel.load(source, { ...rest, tokenizer });
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,22 @@
+import { openCpu } from '@rwkv-js/core';
+import { UsageError, type Device } from '@rwkv-js/tensor';
+
+/** Devices by the name that `openDevice` and the command line take. */
+const openers: Readonly<Record<string, () => Device | Promise<Device>>> = {
+  cpu: () => openCpu(),
+};
+
+/** The names of all devices. */
+export const deviceNames: readonly string[] = Object.keys(openers);
+
+/**
+ * Opens the device that models run on.
+ *
+ * @param name `cpu`: the reference device, plain loops on one thread
+ * @throws UsageError for a name that is none of `deviceNames`.
+ */
+export async function openDevice(name = 'cpu'): Promise<Device> {
+  const open = Object.hasOwn(openers, name) ? openers[name] : undefined;
+  if (open) return open();
+  throw new UsageError(`there is no device '${name}'; choose one of: ${deviceNames.join(', ')}`);
+}

@@ -1,0 +1,44 @@
+import { UsageError } from '@rwkv-js/tensor';
+import { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
+import { openSource, type WeightInput } from '@rwkv-js/weights';
+
+/** Far above the size of any vocabulary, far below what would hurt. */
+const largestVocabulary = 64 * 1024 * 1024;
+
+/**
+ * The tokenizer of a vocabulary file, which is in the World vocabulary's format.
+ *
+ * @param input a path, an address, a Blob or bytes
+ * @throws FormatError for a file that is no such vocabulary; UsageError for one that is not there.
+ */
+export async function openTokenizer(
+  input: WeightInput,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Tokenizer> {
+  const source = await openSource(input, options);
+  try {
+    if (source.size > largestVocabulary) {
+      throw new UsageError(
+        `vocabulary ${source.label} has ${source.size} bytes; ` +
+          'a vocabulary file has a few million at most: is it the model itself?',
+      );
+    }
+    return parseVocabulary(await source.read(0, source.size, options), source.label);
+  } finally {
+    await source.close();
+  }
+}
+
+/**
+ * The tokenizer of a model with that many tokens: of its vocabulary where one is given, bytes for the
+ * models that have one token for each, none for others.
+ */
+export async function tokenizerFor(
+  vocabulary: WeightInput | Tokenizer | undefined,
+  vocabularySize: number,
+  options: { readonly signal?: AbortSignal | undefined },
+): Promise<Tokenizer | undefined> {
+  if (vocabulary === undefined) return vocabularySize === 256 ? new ByteTokenizer() : undefined;
+  if (typeof vocabulary === 'object' && 'encode' in vocabulary) return vocabulary;
+  return openTokenizer(vocabulary, options);
+}
