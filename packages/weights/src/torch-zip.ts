@@ -23,13 +23,14 @@ async function openTorchZip(source: ByteSource, options: ReadOptions): Promise<C
   const folder = pickle.name.slice(0, -'data.pkl'.length);
   await refuseBigEndian(source, zip, folder, options);
   const label = `${source.label} (${printable(pickle.name)})`;
+  const at = await zip.contentOffset(pickle, options);
   if (pickle.size > longestPickle) {
     throw new FormatError(
       `Reading ${label}: the pickle has ${pickle.size} bytes, weight files need less than ` +
         `${longestPickle}.`,
     );
   }
-  const bytes = await source.read(await zip.contentOffset(pickle, options), pickle.size, options);
+  const bytes = await source.read(at, pickle.size, options);
   const { tensors, metadata } = torchTensors(readPickle(bytes, label).value, source.label);
   const entryOf = (storage: TorchStorage) => storageEntry(zip, folder, storage, source.label);
   for (const { storage } of tensors.values()) entryOf(storage);
