@@ -1,0 +1,101 @@
+import {
+  byteLength,
+  elementCount,
+  UsageError,
+  type PlainDType,
+  type Shape,
+} from '@rwkv-js/tensor';
+import { quote } from './quote.ts';
+
+/** Name, dtype and shape of a tensor to be written. */
+export interface TensorToWrite {
+  readonly name: string;
+  readonly dtype: PlainDType;
+  readonly shape: Shape;
+}
+
+/** Where everything goes in a safetensors file that is to be written. */
+export interface SafetensorsLayout {
+  /** Length, JSON and padding: the first bytes of the file. */
+  readonly header: Uint8Array;
+  /** First byte and number of bytes of every tensor, in the file; in file order. */
+  readonly ranges: ReadonlyMap<string, { readonly offset: number; readonly length: number }>;
+  /** Bytes of the whole file. */
+  readonly size: number;
+}
+
+const dtypeNames: Record<PlainDType, string> = {
+  f32: 'F32',
+  f16: 'F16',
+  bf16: 'BF16',
+  i32: 'I32',
+  u32: 'U32',
+};
+
+/**
+ * Lays out a file as the reference writer does: tensors by descending element size, then by name;
+ * the header padded with spaces so that the data begins at a multiple of eight.
+ *
+ * @throws UsageError for a name that comes twice or is `__metadata__`, and for sizes that are not
+ * whole numbers.
+ */
+export function layoutSafetensors(
+  tensors: readonly TensorToWrite[],
+  metadata: ReadonlyMap<string, string>,
+): SafetensorsLayout {
+  const parts: string[] = [];
+  if (metadata.size > 0) {
+    const fields = Array.from(metadata, ([key, value]) => jsonField(key, JSON.stringify(value)));
+    parts.push(jsonField('__metadata__', `{${fields.join(',')}}`));
+  }
+  const places = new Map<string, { offset: number; length: number }>();
+  let end = 0;
+  for (const tensor of tensors.toSorted(inFileOrder)) {
+    checkTensor(tensor);
+    if (places.has(tensor.name)) {
+      throw new UsageError(`Writing safetensors: two tensors are named ${quote(tensor.name)}.`);
+    }
+    const length = byteLength(tensor);
+    places.set(tensor.name, { offset: end, length });
+    const entry = {
+      dtype: dtypeNames[tensor.dtype],
+      shape: tensor.shape,
+      data_offsets: [end, end + length],
+    };
+    parts.push(jsonField(tensor.name, JSON.stringify(entry)));
+    end += length;
+  }
+  const header = encodeHeader(`{${parts.join(',')}}`);
+  for (const place of places.values()) place.offset += header.length;
+  return { header, ranges: places, size: header.length + end };
+}
+
+function encodeHeader(json: string): Uint8Array {
+  const text = new TextEncoder().encode(json);
+  const length = Math.ceil(text.length / 8) * 8;
+  const header = new Uint8Array(8 + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(text, 8);
+  return header;
+}
+
+const jsonField = (key: string, json: string): string => `${JSON.stringify(key)}:${json}`;
+
+function inFileOrder(a: TensorToWrite, b: TensorToWrite): number {
+  const bySize = byteLength({ ...b, shape: [] }) - byteLength({ ...a, shape: [] });
+  if (bySize !== 0) return bySize;
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+function checkTensor({ name, shape }: TensorToWrite): void {
+  if (name === '__metadata__') {
+    throw new UsageError('Writing safetensors: no tensor may be named __metadata__.');
+  }
+  const whole = shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!whole || elementCount(shape) > Number.MAX_SAFE_INTEGER / 8) {
+    throw new UsageError(
+      `Writing safetensors: tensor ${quote(name)} has the shape [${shape.join(', ')}]; sizes must ` +
+        `be whole numbers from 0 on.`,
+    );
+  }
+}

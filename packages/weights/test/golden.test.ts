@@ -1,0 +1,150 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { openWeights, type OpenedWeights } from '../src/index.ts';
+import { bytesSource } from '../src/bytes-source.ts';
+import { readPickle } from '../src/pickle.ts';
+import { torchTensors } from '../src/torch-tensors.ts';
+import { openZip } from '../src/zip.ts';
+import { describeGolden, golden } from './shared.ts';
+import {
+  stateDict,
+  torchLegacy,
+  torchZip,
+  type Storage,
+  type Tensor,
+} from './torch-writer.ts';
+
+/** Numbers of a tensor, whatever float type it is stored in. */
+async function numbers(weights: OpenedWeights, name: string): Promise<number[]> {
+  const bytes = await weights.read(name);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  switch (weights.tensors.get(name)?.dtype) {
+    case 'f32':
+      return Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+    case 'f16':
+      return Array.from({ length: bytes.length / 2 }, (_, i) => fromF16(view.getUint16(2 * i, true)));
+    case 'bf16': {
+      const words = Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true));
+      return [...new Float32Array(Uint32Array.from(words, (word) => word << 16).buffer)];
+    }
+    default:
+      throw new Error(`${name} is no float tensor`);
+  }
+}
+
+function fromF16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+const models = ['v4', 'v5.0', 'v5.1', 'v5.2', 'v6', 'v7', 'v7-head64'];
+/** Files of official names; the others have transformed ones. */
+const official = [
+  'model.safetensors',
+  'model.f16.safetensors',
+  'model.bf16.safetensors',
+  'model.pth',
+  'model.legacy.pth',
+  'model.views.pth',
+];
+
+describeGolden('golden models', () => {
+  test.each(models)('%s gives the same numbers from every file', async (model) => {
+    const files = official.filter((file) => existsSync(`${golden}${model}/${file}`));
+    const first = await openWeights(`${golden}${model}/${files[0]}`);
+    for (const file of files.slice(1)) {
+      const other = await openWeights(`${golden}${model}/${file}`);
+      expect([...other.tensors.keys()].sort()).toEqual([...first.tensors.keys()].sort());
+      for (const [name, { shape }] of first.tensors) {
+        expect(other.tensors.get(name)?.shape).toEqual(shape);
+        expect(await numbers(other, name)).toEqual(await numbers(first, name));
+      }
+      await other.close();
+    }
+    await first.close();
+  });
+
+  test('every .pth, .st and .safetensors file opens and reads whole', async () => {
+    const all = readdirSync(golden, { recursive: true, encoding: 'utf8' });
+    const files = all.filter(
+      (file) => /\.(pth|st|safetensors)$/.test(file) && !file.startsWith('broken'),
+    );
+    expect(files.length).toBeGreaterThan(50);
+    for (const file of files) {
+      const weights = await openWeights(golden + file);
+      for (const name of weights.tensors.keys()) await weights.read(name);
+      await weights.close();
+    }
+  });
+
+  test('expected.safetensors of v7 has the logits of every prompt token', async () => {
+    const weights = await openWeights(`${golden}v7/expected.safetensors`);
+    const tokens = weights.tensors.get('tokens');
+    expect(tokens?.dtype).toBe('i32');
+    expect(weights.tensors.get('logits')).toEqual({ dtype: 'f32', shape: [tokens?.shape[0], 70] });
+    await weights.close();
+  });
+
+  test.each(['model', 'model.views'])(
+    'the zip writer of the tests writes v7/%s.pth byte for byte as torch did',
+    async (folder) => {
+      const file = readFileSync(`${golden}v7/${folder}.pth`);
+      const source = bytesSource(file);
+      const zip = await openZip(source, {});
+      const content = async (name: string): Promise<Uint8Array> => {
+        const entry = zip.entries.get(name);
+        if (!entry) throw new Error(`no entry ${name}`);
+        return source.read(await zip.contentOffset(entry, {}), entry.size);
+      };
+      const { value } = readPickle(await content(`${folder}/data.pkl`), folder);
+      const { tensors, storages } = await rebuild(value, (key) => content(`${folder}/data/${key}`));
+      const sorted = storages.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+      const ordered = folder === 'model.views';
+      const again = torchZip(stateDict(tensors, { ordered }), sorted, { folder });
+      expect(Buffer.compare(again, file)).toBe(0);
+    },
+  );
+
+  test('the legacy writer of the tests writes v7/model.legacy.pth byte for byte as torch did', async () => {
+    const file = readFileSync(`${golden}v7/model.legacy.pth`);
+    const pickles = [];
+    for (let end = 0; pickles.length < 5; ) {
+      const result = readPickle(file, 'legacy', end);
+      pickles.push(result);
+      end = result.end;
+    }
+    const { tensors, storages } = await rebuild(pickles[3].value, async () => new Uint8Array(0));
+    const keys = pickles[4].value;
+    if (!Array.isArray(keys)) throw new Error('no list of keys');
+    let at = pickles[4].end;
+    const inOrder = keys.map((key) => {
+      const storage = storages.find((candidate) => candidate.key === key);
+      if (!storage) throw new Error(`no storage ${String(key)}`);
+      const bytes = file.subarray(at + 8, at + 8 + 4 * storage.count);
+      at += 8 + bytes.length;
+      return { ...storage, bytes };
+    });
+    const again = torchLegacy(stateDict(tensors, { ordered: true, legacy: true }), inOrder);
+    expect(Buffer.compare(again, file)).toBe(0);
+  });
+});
+
+/** The tensors and storages of a pickle, as the writers of the tests take them. */
+async function rebuild(
+  value: Parameters<typeof torchTensors>[0],
+  content: (key: string) => Promise<Uint8Array>,
+): Promise<{ tensors: Tensor[]; storages: Storage[] }> {
+  const storages = new Map<string, Storage>();
+  const tensors: Tensor[] = [];
+  for (const [name, { storage, view }] of torchTensors(value, 'golden').tensors) {
+    const { key, type, count } = storage;
+    const kind = type.name === 'BF16' ? 'BFloat16' : 'Float';
+    const made = storages.get(key) ?? { key, kind, bytes: await content(key), count };
+    storages.set(key, made);
+    tensors.push({ name, storage: made, ...view });
+  }
+  return { tensors, storages: [...storages.values()] };
+}
