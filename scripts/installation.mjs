@@ -52,7 +52,8 @@ export function workspaceFolders(root) {
     if (!pattern.endsWith('/*')) folders.push(join(root, pattern));
     else {
       const parent = join(root, pattern.slice(0, -2));
-      if (existsSync(parent)) folders.push(...readdirSync(parent).map((name) => join(parent, name)));
+      if (existsSync(parent))
+        folders.push(...readdirSync(parent).map((name) => join(parent, name)));
     }
   }
   return folders.filter((folder) => existsSync(join(folder, 'package.json'))).sort();
@@ -181,7 +182,11 @@ export function explainFailure(output, { root, pnpm }) {
   if (/ENOSPC|EDQUOT|no space left/i.test(output)) {
     return 'The disk is full: free about 1 GB (packages are also kept in the caches of npm and pnpm) and try again.';
   }
-  if (/ERR_PNPM_OUTDATED_LOCKFILE|ERR_PNPM_LOCKFILE|ERR_PNPM_NO_LOCKFILE|ERR_PNPM_BROKEN_LOCKFILE/.test(output)) {
+  if (
+    /ERR_PNPM_OUTDATED_LOCKFILE|ERR_PNPM_LOCKFILE|ERR_PNPM_NO_LOCKFILE|ERR_PNPM_BROKEN_LOCKFILE/.test(
+      output,
+    )
+  ) {
     return (
       'pnpm-lock.yaml does not match the package.json files: if you changed a package.json, ' +
       `run "npx ${pnpm} install" and commit the lockfile; if not, "git checkout pnpm-lock.yaml" brings it back.`
@@ -193,7 +198,11 @@ export function explainFailure(output, { root, pnpm }) {
   if (/spawn\w* \S*npx\S* ENOENT|npx: (command )?not found/.test(output)) {
     return 'npx was not found: it comes with npm, which comes with Node; install both from https://nodejs.org.';
   }
-  if (/ENOTFOUND|EAI_AGAIN|ECONN(REFUSED|RESET)|E(NET|HOST)UNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT|ERR_PNPM_META_FETCH_FAIL|ERR_PNPM_FETCH|CERT/.test(output)) {
+  if (
+    /ENOTFOUND|EAI_AGAIN|ECONN(REFUSED|RESET)|E(NET|HOST)UNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT|ERR_PNPM_META_FETCH_FAIL|ERR_PNPM_FETCH|CERT/.test(
+      output,
+    )
+  ) {
     return 'The package registry could not be reached: check the network (and the proxy, if you are behind one) and try again.';
   }
   return `${pnpm} could not install the packages; its last lines are above.`;

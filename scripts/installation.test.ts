@@ -65,7 +65,11 @@ describe('the Node check', () => {
 
 describe('whether an install is due', () => {
   test('the workspace is the root and what pnpm-workspace.yaml lists', () => {
-    expect(workspaceFolders(root)).toEqual([root, join(root, 'packages/core'), join(root, 'tools')]);
+    expect(workspaceFolders(root)).toEqual([
+      root,
+      join(root, 'packages/core'),
+      join(root, 'tools'),
+    ]);
   });
 
   test('a clone is not installed before the mark, and is after it', () => {

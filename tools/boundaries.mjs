@@ -79,7 +79,8 @@ export default {
     },
     {
       name: 'no-cycles',
-      comment: 'Modules that need each other in a ring to run; a ring through types alone is no harm.',
+      comment:
+        'Modules that need each other in a ring to run; a ring through types alone is no harm.',
       severity: 'error',
       from: { pathNot: tests },
       to: { circular: true, viaOnly: { pathNot: tests, dependencyTypesNot: ['type-only'] } },
@@ -88,12 +89,16 @@ export default {
       name: 'no-orphans',
       comment: 'Nobody imports this file and it imports nothing: use it or delete it.',
       severity: 'error',
-      from: { orphan: true, pathNot: `${tests}|/src/(?:index|main)\\.ts$|\\.config\\.ts$|^tools/boundaries\\.mjs$` },
+      from: {
+        orphan: true,
+        pathNot: `${tests}|/src/(?:index|main)\\.ts$|\\.config\\.ts$|^tools/boundaries\\.mjs$`,
+      },
       to: {},
     },
     {
       name: 'nothing-unresolved',
-      comment: 'No such file, a package that is not installed, or one that does not export this path.',
+      comment:
+        'No such file, a package that is not installed, or one that does not export this path.',
       severity: 'error',
       from: {},
       to: { couldNotResolve: true },
@@ -119,7 +124,8 @@ export default {
     },
     {
       name: 'node-modules-of-node-only-when-they-run',
-      comment: 'This code also runs in a page: import `node:` modules dynamically, where they are used.',
+      comment:
+        'This code also runs in a page: import `node:` modules dynamically, where they are used.',
       severity: 'error',
       from: { path: `^packages/(?!${any(nodeOnly)}/)[^/]+/src/`, pathNot: tests },
       to: { dependencyTypes: ['core'], dynamic: false, dependencyTypesNot: ['type-only'] },

@@ -148,7 +148,9 @@ test.each<[string, Record<string, string>, string]>([
   ],
   [
     'a module of Node imported by code that also runs in a page',
-    { 'packages/core/src/index.ts': "import { open } from 'node:fs/promises';\nexport { open };\n" },
+    {
+      'packages/core/src/index.ts': "import { open } from 'node:fs/promises';\nexport { open };\n",
+    },
     'node-modules-of-node-only-when-they-run',
   ],
   [
@@ -168,7 +170,8 @@ test('a module of Node imported where it is used is no violation', async () => {
 
 test('two modules that know each other by their types alone are no violation', async () => {
   lay({
-    'packages/tensor/src/a.ts': "import type * as all from './index.ts';\nexport let a: typeof all;\n",
+    'packages/tensor/src/a.ts':
+      "import type * as all from './index.ts';\nexport let a: typeof all;\n",
   });
   expect(await broken()).toEqual([]);
 });

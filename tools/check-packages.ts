@@ -67,7 +67,10 @@ async function problems({ manifest, tarball, files }: Packed): Promise<string[]>
     found.push('has a version that only this workspace understands');
   }
   const bytes = await readFile(tarball);
-  const { messages } = await publint({ pack: { tarball: new Uint8Array(bytes).buffer }, strict: true });
+  const { messages } = await publint({
+    pack: { tarball: new Uint8Array(bytes).buffer },
+    strict: true,
+  });
   found.push(...messages.map((message) => `publint: ${formatMessage(message, manifest)}`));
   if (manifest.exports) {
     const attw = run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'ascii']);
@@ -100,7 +103,9 @@ try {
     const one = await pack(source, folder);
     packed.push(one);
     const kilobytes = ((await stat(one.tarball)).size / 1000).toFixed(1).padStart(9);
-    console.log(`${one.manifest.name.padEnd(24)} ${kilobytes} KB packed, ${one.files.length} files`);
+    console.log(
+      `${one.manifest.name.padEnd(24)} ${kilobytes} KB packed, ${one.files.length} files`,
+    );
     for (const problem of await problems(one)) {
       failed = true;
       console.error(`  ${problem}`);
