@@ -83,7 +83,9 @@ export function readConfig(source: WeightSource, options: ConfigOptions = {}): M
   const version = readVersion(tensors);
   const attentionWidth = matrixSize('blocks.0.att.key.weight', 0);
   const heads =
-    version === '4' ? 0 : headsOf({ '5': 'time_decay', '6': 'time_faaaa', '7': 'r_k' }[version[0]!]!);
+    version === '4'
+      ? 0
+      : headsOf({ '5': 'time_decay', '6': 'time_faaaa', '7': 'r_k' }[version[0]!]!);
   if (heads > 0 && attentionWidth % heads !== 0) {
     throw new FormatError(
       `${label} has ${heads} heads and 'blocks.0.att.key.weight' has ${attentionWidth} rows; ` +

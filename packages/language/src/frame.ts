@@ -7,14 +7,7 @@ import {
   sampleSettings,
   tokenLogProbability,
 } from '@rwkv-js/core';
-import {
-  f32,
-  i32,
-  record,
-  type Program,
-  type Recorder,
-  type Value,
-} from '@rwkv-js/tensor';
+import { f32, i32, record, type Program, type Recorder, type Value } from '@rwkv-js/tensor';
 import { layerNormEpsilon, type ModelConfig } from './config.ts';
 import { makeLayer, type DTypes } from './layer.ts';
 import { rwkv4 } from './rwkv4.ts';

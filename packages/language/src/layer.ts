@@ -48,7 +48,8 @@ export function makeLayer(
     matrix: (name, ...shape) =>
       recorder.parameter(full(name), { dtype: dtypes.get(full(name)) ?? 'f32', shape }),
     has: (name) => dtypes.has(full(name)),
-    state: (name, shape, fill) => recorder.state(`state.${index}.${name}`, f32(slots, ...shape), fill),
+    state: (name, shape, fill) =>
+      recorder.state(`state.${index}.${name}`, f32(slots, ...shape), fill),
     update: (state, next) => recorder.update(state, next),
     shift(x, name) {
       const state = layer.state(name, [config.width]);

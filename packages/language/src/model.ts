@@ -111,13 +111,17 @@ export class LanguageModel {
     const session = this.session();
     const writer = session.writer();
     const prompt = [0, ...this.#runtime.tokensOf(options.prompt ?? [])];
-    return new Generation(this.#runtime, { ...options, prompt }, {
-      ...writer,
-      end() {
-        writer.end();
-        void session.dispose();
+    return new Generation(
+      this.#runtime,
+      { ...options, prompt },
+      {
+        ...writer,
+        end() {
+          writer.end();
+          void session.dispose();
+        },
       },
-    });
+    );
   }
 
   /** Fails what waits, then gives parameters and states back. Idempotent. */

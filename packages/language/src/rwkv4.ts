@@ -1,14 +1,4 @@
-import {
-  exp,
-  lerp,
-  linear,
-  multiply,
-  negate,
-  relu,
-  sigmoid,
-  square,
-  wkv4,
-} from '@rwkv-js/core';
+import { exp, lerp, linear, multiply, negate, relu, sigmoid, square, wkv4 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
 import type { Generation, Layer } from './layer.ts';
 
@@ -34,16 +24,7 @@ function timeMix(x: Value, layer: Layer): Value {
   const numerator = layer.state('aa', [attentionWidth]);
   const denominator = layer.state('bb', [attentionWidth]);
   const maximum = layer.state('pp', [attentionWidth], -1e30);
-  const [y, ...next] = wkv4(
-    k,
-    v,
-    logDecay,
-    bonus,
-    numerator,
-    denominator,
-    maximum,
-    layer.offsets,
-  );
+  const [y, ...next] = wkv4(k, v, logDecay, bonus, numerator, denominator, maximum, layer.offsets);
   [numerator, denominator, maximum].forEach((state, i) => layer.update(state, next[i]!));
   return linear(multiply(r, y), layer.matrix('att.output.weight', width, attentionWidth));
 }

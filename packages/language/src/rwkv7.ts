@@ -40,7 +40,9 @@ export function rwkv7(): Generation {
     const r = project(mix('x_r'), 'receptance');
     const key = project(mix('x_k'), 'key');
     const value = project(mix('x_v'), 'value');
-    const decay = exp(scale(sigmoid(lora(mix('x_w'), layer, 'w', tanh)), { factor: -Math.exp(-0.5) }));
+    const decay = exp(
+      scale(sigmoid(lora(mix('x_w'), layer, 'w', tanh)), { factor: -Math.exp(-0.5) }),
+    );
     const rate = sigmoid(lora(mix('x_a'), layer, 'a'));
     const gate = linear(
       sigmoid(linear(mix('x_g'), transpose(layer.matrix('att.g1', width, layer.config.ranks.g!)))),
@@ -49,9 +51,7 @@ export function rwkv7(): Generation {
 
     if (layer.index === 0) firstValue = value;
     const v =
-      layer.index === 0
-        ? value
-        : lerp(value, firstValue, sigmoid(lora(mix('x_v'), layer, 'v')));
+      layer.index === 0 ? value : lerp(value, firstValue, sigmoid(lora(mix('x_v'), layer, 'v')));
     // κ comes from the key before k_a scales it; state and bonus take the key after.
     const kappa = byRow(l2Normalize(byHead(multiply(key, channels('k_k')))));
     const k = lerp(key, multiply(key, rate), channels('k_a'));
@@ -93,5 +93,8 @@ function lora(
   const { width, attentionWidth, ranks } = layer.config;
   const down = transpose(layer.matrix(`att.${letter}1`, width, ranks[letter]!));
   const up = transpose(layer.matrix(`att.${letter}2`, ranks[letter]!, attentionWidth));
-  return add(linear(activation(linear(x, down)), up), layer.vector(`att.${letter}0`, attentionWidth));
+  return add(
+    linear(activation(linear(x, down)), up),
+    layer.vector(`att.${letter}0`, attentionWidth),
+  );
 }

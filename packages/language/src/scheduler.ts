@@ -142,7 +142,10 @@ export class Scheduler {
     const ordered = [...shares].sort(
       (a, b) => a.waiting.work.sequence.slot! - b.waiting.work.sequence.slot!,
     );
-    const tokenBucket = bucketFor(ordered.reduce((sum, { count }) => sum + count, 0), buckets);
+    const tokenBucket = bucketFor(
+      ordered.reduce((sum, { count }) => sum + count, 0),
+      buckets,
+    );
     const tokens = new Int32Array(tokenBucket);
     const offsets = new Int32Array(this.#slots.count + 1);
     const settings = new Float32Array(this.#slots.count * sampleSettings.length);
@@ -182,9 +185,7 @@ export class Scheduler {
       tokens,
       offsets,
       logitRows: perRow(({ row }) => row),
-      sampleSlots: perRow(({ work, isLast }) =>
-        work.sample && isLast ? work.sequence.slot! : -1,
-      ),
+      sampleSlots: perRow(({ work, isLast }) => (work.sample && isLast ? work.sequence.slot! : -1)),
       targets: perRow(({ work, token }) => work.score?.targets[token] ?? -1),
       settings,
       random,

@@ -171,11 +171,15 @@ export class Session {
    * @throws UsageError when the state does not fit; the session stays as it is.
    */
   async restore(state: SessionState): Promise<void> {
-    await this.#exclusively('restore', async () => {
-      this.#runtime.checkState(state);
-      await this.#runtime.leave(this.#sequence);
-      this.#adopt(state);
-    }, true);
+    await this.#exclusively(
+      'restore',
+      async () => {
+        this.#runtime.checkState(state);
+        await this.#runtime.leave(this.#sequence);
+        this.#adopt(state);
+      },
+      true,
+    );
   }
 
   /** A second session that goes on from here by itself. */

@@ -1,23 +1,22 @@
 import { openCpu } from '@rwkv-js/core';
-import {
-  specificationModels,
-  specificationPrompt,
-  specificationWeights,
-} from '@rwkv-js/testing';
+import { specificationModels, specificationPrompt, specificationWeights } from '@rwkv-js/testing';
 import { describe, expect, test } from 'vitest';
 import { LanguageModel } from './model.ts';
 
 describe.each(specificationModels)("the specification's RWKV-$version", ({ version, logits }) => {
-  test.each(['f32', 'f64'] as const)('computes the logits of its appendix in %s', async (precision) => {
-    await using device = openCpu({ precision });
-    await using model = await LanguageModel.load(specificationWeights(version), { device });
-    const session = model.session();
-    await session.feed(specificationPrompt);
-    const found = await session.logits();
-    // The appendix prints six decimals.
-    const tolerance = precision === 'f64' ? 1e-6 : 1e-5;
-    found.forEach((logit, i) => expect(Math.abs(logit - logits[i]!)).toBeLessThan(tolerance));
-  });
+  test.each(['f32', 'f64'] as const)(
+    'computes the logits of its appendix in %s',
+    async (precision) => {
+      await using device = openCpu({ precision });
+      await using model = await LanguageModel.load(specificationWeights(version), { device });
+      const session = model.session();
+      await session.feed(specificationPrompt);
+      const found = await session.logits();
+      // The appendix prints six decimals.
+      const tolerance = precision === 'f64' ? 1e-6 : 1e-5;
+      found.forEach((logit, i) => expect(Math.abs(logit - logits[i]!)).toBeLessThan(tolerance));
+    },
+  );
 
   test('gives one state and one set of logits however the tokens are split', async () => {
     await using device = openCpu();

@@ -5,9 +5,10 @@ export function withTensors(
   source: WeightSource,
   vectors: Readonly<Record<string, Float32Array>>,
 ): WeightSource {
-  const extra = Object.entries(vectors).map(
-    ([name, data]): [string, WeightEntry] => [name, { dtype: 'f32', shape: [data.length] }],
-  );
+  const extra = Object.entries(vectors).map(([name, data]): [string, WeightEntry] => [
+    name,
+    { dtype: 'f32', shape: [data.length] },
+  ]);
   return {
     label: source.label,
     metadata: source.metadata,

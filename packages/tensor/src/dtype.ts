@@ -80,10 +80,7 @@ export function hostArray(dtype: PlainDType, count: number): Exclude<HostArray, 
  * A host array over bytes that are little-endian elements of a plain dtype. Shares the memory where
  * its alignment allows and copies where it does not.
  */
-export function viewBytes(
-  dtype: PlainDType,
-  bytes: Uint8Array,
-): Exclude<HostArray, Float64Array> {
+export function viewBytes(dtype: PlainDType, bytes: Uint8Array): Exclude<HostArray, Float64Array> {
   const size = bytesOf[dtype];
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   const count = Math.floor(aligned.byteLength / size);

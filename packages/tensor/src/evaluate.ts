@@ -51,7 +51,8 @@ export async function evaluate(
     const results: HostTensor[] = [];
     for (const [name, id] of program.outputs) {
       const { shape, dtype } = program.values[id]!.spec;
-      if (isPacked(dtype)) throw new UsageError(`evaluate cannot read ${formatSpec({ shape, dtype })}`);
+      if (isPacked(dtype))
+        throw new UsageError(`evaluate cannot read ${formatSpec({ shape, dtype })}`);
       results.push({ dtype, shape, data: (await executable.read(name))[name]! });
     }
     return results;

@@ -1,4 +1,10 @@
-import { declared, formatAttributes, type Operation, type Program, type ValueInfo } from './program.ts';
+import {
+  declared,
+  formatAttributes,
+  type Operation,
+  type Program,
+  type ValueInfo,
+} from './program.ts';
 
 /**
  * A program with the work that depends on parameters alone taken out. What such work gives is a
@@ -54,9 +60,8 @@ function makeSplit(program: Program): LoadTimeSplit {
     return name === undefined ? info : { kind: 'parameter', name, spec: info.spec };
   });
   // Parameters that only load-time work reads are not parameters of the step.
-  const kept = values.map(
-    (info, id): ValueInfo =>
-      info.kind === 'parameter' && !wanted.has(id) ? { kind: 'computed', spec: info.spec } : info,
+  const kept = values.map((info, id): ValueInfo =>
+    info.kind === 'parameter' && !wanted.has(id) ? { kind: 'computed', spec: info.spec } : info,
   );
   return { program: { ...program, values: kept, operations: running }, derived };
 }

@@ -89,6 +89,9 @@ export function formatProgram(program: Program, options: { lines?: boolean } = {
 export function formatAttributes(attributes: Attributes): string {
   return Object.entries(attributes)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `, ${key}=${Array.isArray(value) ? `[${value.join(', ')}]` : String(value)}`)
+    .map(
+      ([key, value]) =>
+        `, ${key}=${Array.isArray(value) ? `[${value.join(', ')}]` : String(value)}`,
+    )
     .join('');
 }

@@ -79,7 +79,9 @@ export class Recorder {
       throw new UsageError(`update takes a value that state() gave, and was given a ${info.kind}`);
     }
     if (slot.update !== undefined) {
-      throw new UsageError(`state '${info.name}' was updated twice; a run has one new value for it`);
+      throw new UsageError(
+        `state '${info.name}' was updated twice; a run has one new value for it`,
+      );
     }
     if (!sameSpec(state, next)) {
       throw new ShapeError(

@@ -15,8 +15,8 @@ export const specificationModels: readonly SpecificationModel[] = [
   {
     version: '4',
     logits: [
-      -0.421503, -0.036762, -0.375661, -2.772356, 0.405893, 0.202841, 1.005363, -0.055702, -1.070773,
-      0.03963, -0.838919, -2.262959,
+      -0.421503, -0.036762, -0.375661, -2.772356, 0.405893, 0.202841, 1.005363, -0.055702,
+      -1.070773, 0.03963, -0.838919, -2.262959,
     ],
   },
   {
@@ -90,7 +90,8 @@ export function specificationWeights(version: SpecificationModel['version']): We
     metadata: new Map(),
     async read(name) {
       const shape = shapes.get(name);
-      if (!shape) throw new UsageError(`the specification's RWKV-${version} has no tensor '${name}'`);
+      if (!shape)
+        throw new UsageError(`the specification's RWKV-${version} has no tensor '${name}'`);
       const k = names.indexOf(name) + 1;
       const form = formOf(name);
       const data = Float32Array.from({ length: elementCount(shape) }, (_, e) =>

@@ -47,7 +47,7 @@ export async function fileSink(path: string): Promise<FileSink> {
 
   return {
     async write(position, bytes) {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         at += await writeAt(bytes, at, position + at);
       }
     },

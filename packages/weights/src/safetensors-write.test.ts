@@ -100,13 +100,19 @@ describe('writeSafetensors', () => {
     expect(await readdir(folder)).toEqual(['out.safetensors']);
     const weights = await openWeights(path);
     expect(viewBytes('i32', await weights.read('tokens'))).toEqual(Int32Array.of(7, 8));
-    expect(viewBytes('f32', await weights.read('logits'))).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
+    expect(viewBytes('f32', await weights.read('logits'))).toEqual(
+      Float32Array.of(1, 2, 3, 4, 5, 6),
+    );
     expect(weights.metadata.get('a')).toBe('b');
     await weights.close();
   });
 
   test('writes the bytes that encodeSafetensors gives', async () => {
-    const data = { tokens: Int32Array.of(1, 2), logits: new Float32Array(6), half: Uint16Array.of(3) };
+    const data = {
+      tokens: Int32Array.of(1, 2),
+      logits: new Float32Array(6),
+      half: Uint16Array.of(3),
+    };
     const writer = await writeSafetensors(path, announced);
     for (const [name, values] of Object.entries(data)) await writer.write(name, values);
     await writer.close();

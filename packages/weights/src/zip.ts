@@ -191,7 +191,7 @@ function widen(narrow: EntryNumbers, extra: DataView, label: string): EntryNumbe
 
 /** First byte and end of the extra field 1; empty where there is none. */
 function zip64Field(extra: DataView, label: string): [number, number] {
-  for (let at = 0; at + 4 <= extra.byteLength; ) {
+  for (let at = 0; at + 4 <= extra.byteLength;) {
     const end = at + 4 + extra.getUint16(at + 2, true);
     if (end > extra.byteLength) throw damaged(label, 'an extra field reaches past its entry');
     if (extra.getUint16(at, true) === 1) return [at + 4, end];
@@ -219,10 +219,7 @@ async function contentOffset(
     throw damaged(label, `entry ${quote(entry.name)} is not where the directory says`);
   }
   const offset =
-    entry.localHeader +
-    localHeaderBytes +
-    header.getUint16(26, true) +
-    header.getUint16(28, true);
+    entry.localHeader + localHeaderBytes + header.getUint16(26, true) + header.getUint16(28, true);
   if (entry.size > contentsEnd - offset) {
     throw damaged(label, `entry ${quote(entry.name)} reaches past the end of the contents`);
   }

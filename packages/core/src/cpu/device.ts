@@ -105,7 +105,8 @@ class CpuDevice implements Device, CpuQueue {
   }
 
   check(): void {
-    if (this.#disposed) throw new UsageError('device cpu was disposed; open a new one with openCpu()');
+    if (this.#disposed)
+      throw new UsageError('device cpu was disposed; open a new one with openCpu()');
   }
 
   run(work: () => void): void {
@@ -132,7 +133,9 @@ class CpuDevice implements Device, CpuQueue {
   ): { readonly array: HostArray; readonly start: number; readonly count: number } {
     this.check();
     if (!(tensor instanceof CpuTensor)) {
-      throw new UsageError(`cannot ${doing} '${tensor.label}': it belongs to another device, not cpu`);
+      throw new UsageError(
+        `cannot ${doing} '${tensor.label}': it belongs to another device, not cpu`,
+      );
     }
     const total = elementCount(tensor.spec.shape);
     const { start, count } = range ?? { start: 0, count: total };

@@ -30,7 +30,9 @@ export class CpuTensor implements DeviceTensor {
   /** @throws UsageError when the tensor was disposed. */
   get data(): HostArray {
     if (this.#data) return this.#data;
-    throw new UsageError(`tensor '${this.label}' was disposed and is used again; allocate a new one`);
+    throw new UsageError(
+      `tensor '${this.label}' was disposed and is used again; allocate a new one`,
+    );
   }
 
   dispose(): void {

@@ -3,9 +3,7 @@ import { broadcastShape, expand } from './floats.ts';
 import { likeX } from './shape-rules.ts';
 
 /** x repeated to a larger shape, axes aligned from the last: [heads, 1] → [heads, headSize]. f32. */
-export const broadcastTo = defineOp<
-  (x: Value, attributes: { shape: readonly number[] }) => Value
->({
+export const broadcastTo = defineOp<(x: Value, attributes: { shape: readonly number[] }) => Value>({
   name: 'broadcastTo',
   arguments: ['x'],
   infer(inputs, { shape }, fail) {

@@ -10,12 +10,7 @@ import { expectFloats, matrix } from './shape-rules.ts';
  * x: [tokens, width]; weight, bias: [width]; groups divides width. Result: f32 [tokens, width].
  */
 export const groupNorm = defineOp<
-  (
-    x: Value,
-    weight: Value,
-    bias: Value,
-    attributes: { groups: number; epsilon: number },
-  ) => Value
+  (x: Value, weight: Value, bias: Value, attributes: { groups: number; epsilon: number }) => Value
 >({
   name: 'groupNorm',
   arguments: ['x', 'weight', 'bias'],

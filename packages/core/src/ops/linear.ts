@@ -33,7 +33,13 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
       for (let t = 0; t < tokens; t++) {
         const token = rows.subarray(t * width, (t + 1) * width);
         if (weight.data instanceof Uint16Array) {
-          fourSumsOfHalves(token, weight.data, first * width, halfValues(weight.dtype as 'f16'), sums);
+          fourSumsOfHalves(
+            token,
+            weight.data,
+            first * width,
+            halfValues(weight.dtype as 'f16'),
+            sums,
+          );
         } else {
           fourSums(token, weight.data as Floats, first * width, sums);
         }
@@ -49,12 +55,7 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
  * side by side let the processor begin a product before the one before it has ended, and each
  * element of x is read once for all four.
  */
-function fourSums(
-  x: Float64Array,
-  weight: Floats,
-  first: number,
-  sums: Float64Array,
-): void {
+function fourSums(x: Float64Array, weight: Floats, first: number, sums: Float64Array): void {
   const width = x.length;
   const second = first + width;
   const third = second + width;

@@ -1,9 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 
 /** The same elements under another shape with as many of them. Costs nothing on any device. */
-export const reshape = defineOp<
-  (x: Value, attributes: { shape: readonly number[] }) => Value
->({
+export const reshape = defineOp<(x: Value, attributes: { shape: readonly number[] }) => Value>({
   name: 'reshape',
   arguments: ['x'],
   infer([x], { shape }, fail) {

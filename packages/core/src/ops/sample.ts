@@ -102,7 +102,9 @@ export function drawToken(
 ): number {
   const scores = penalise(logits, settings, counts, occurrences);
   const drawn =
-    settings.temperature === 0 ? largest(scores) : race(scores, stays(scores, settings), settings, key);
+    settings.temperature === 0
+      ? largest(scores)
+      : race(scores, stays(scores, settings), settings, key);
   if (drawn >= 0) {
     for (let i = 0; i < occurrences.length; i++) {
       if (occurrences[i]! !== notDrawn) occurrences[i]! *= settings.penaltyDecay;
@@ -149,7 +151,8 @@ function stays(scores: Float64Array, { topP, topK }: SampleSettings): (token: nu
   // before the first of them, and only the rest needs an order.
   const floor = topP < 1 ? Math.log((1 - topP) / scores.length) + logTotal : -Infinity;
   const order: number[] = [];
-  for (let i = 0; i < scores.length; i++) if (scores[i]! >= floor && scores[i]! > -Infinity) order.push(i);
+  for (let i = 0; i < scores.length; i++)
+    if (scores[i]! >= floor && scores[i]! > -Infinity) order.push(i);
   if (topP >= 1 && !(topK > 0)) return (token) => scores[token]! > -Infinity;
   order.sort((a, b) => scores[b]! - scores[a]! || a - b);
   let nucleus = order.length;
@@ -162,7 +165,8 @@ function stays(scores: Float64Array, { topP, topK }: SampleSettings): (token: nu
     }
   }
   // Tokens as likely as the last of the nucleus stay too; of equals, topK takes the first.
-  while (nucleus < order.length && scores[order[nucleus]!] === scores[order[nucleus - 1]!]) nucleus++;
+  while (nucleus < order.length && scores[order[nucleus]!] === scores[order[nucleus - 1]!])
+    nucleus++;
   const kept = new Set(order.slice(0, topK > 0 ? Math.min(topK, nucleus) : nucleus));
   return (token) => kept.has(token);
 }

@@ -20,7 +20,11 @@ export const slice = defineOp<
     const y = outputs[0]!.data;
     const inner = elementCount(x!.shape.slice(axis + 1));
     const run = (end - start) * inner;
-    for (let from = start * inner, to = 0; to < y.length; from += x!.shape[axis]! * inner, to += run) {
+    for (
+      let from = start * inner, to = 0;
+      to < y.length;
+      from += x!.shape[axis]! * inner, to += run
+    ) {
       for (let i = 0; i < run; i++) y[to + i] = x!.data[from + i]!;
     }
   },

@@ -44,7 +44,8 @@ export const wkv7 = defineOp<
         let sum = 0;
         for (let j = 0; j < n; j++) {
           const at = channel + j;
-          const entry = matrix[row + j]! * decay![at]! + read * b![at]! + v![channel + i]! * k![at]!;
+          const entry =
+            matrix[row + j]! * decay![at]! + read * b![at]! + v![channel + i]! * k![at]!;
           matrix[row + j] = entry;
           sum += entry * r![at]!;
         }
