@@ -22,5 +22,7 @@ test('a file that can no longer be read is a FormatError', async () => {
   };
   await expect(blobSource(blob).read(0, 4)).rejects.toThrow(/can no longer be read/);
   blob.slice = () => new Blob([bytes.subarray(0, 2)]);
-  await expect(blobSource(blob).read(0, 4)).rejects.toThrow(/4 bytes at 0 were asked for and 2 came/);
+  await expect(blobSource(blob).read(0, 4)).rejects.toThrow(
+    /4 bytes at 0 were asked for and 2 came/,
+  );
 });

@@ -66,7 +66,12 @@ export function closedError(label: string): UsageError {
 }
 
 /** The error for a source that gave fewer bytes than it said it has. */
-export function shortReadError(label: string, offset: number, got: number, want: number): FormatError {
+export function shortReadError(
+  label: string,
+  offset: number,
+  got: number,
+  want: number,
+): FormatError {
   return new FormatError(
     `Reading ${label}: ${want} bytes at ${offset} were asked for and ${got} came; ` +
       `the file was cut or changed while it was read, open it again.`,

@@ -1,7 +1,10 @@
 import { checkRange, closedError, type ByteSource } from './byte-source.ts';
 
 /** A source over bytes in memory. The bytes are not copied until they are read. */
-export function bytesSource(bytes: ArrayBuffer | Uint8Array, label = 'bytes in memory'): ByteSource {
+export function bytesSource(
+  bytes: ArrayBuffer | Uint8Array,
+  label = 'bytes in memory',
+): ByteSource {
   let held: Uint8Array | undefined = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
   return {
     label,

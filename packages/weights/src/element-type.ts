@@ -8,7 +8,11 @@ export interface ElementType {
   readonly dtype: PlainDType | undefined;
 }
 
-const make = (name: string, bits: number, dtype?: PlainDType): ElementType => ({ name, bits, dtype });
+const make = (name: string, bits: number, dtype?: PlainDType): ElementType => ({
+  name,
+  bits,
+  dtype,
+});
 
 /** Every element type of safetensors 0.8; torch storages use a part of them. */
 export const elementTypes: ReadonlyMap<string, ElementType> = new Map(

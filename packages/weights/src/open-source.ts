@@ -13,7 +13,10 @@ export type WeightInput = string | URL | Blob | ArrayBuffer | Uint8Array;
  * The bytes behind an input. Strings that start with `http://`, `https://` or `file://` are
  * addresses, all others paths.
  */
-export async function openSource(input: WeightInput, options: ReadOptions = {}): Promise<ByteSource> {
+export async function openSource(
+  input: WeightInput,
+  options: ReadOptions = {},
+): Promise<ByteSource> {
   options.signal?.throwIfAborted();
   if (input instanceof Uint8Array || input instanceof ArrayBuffer) return bytesSource(input);
   if (typeof Blob !== 'undefined' && input instanceof Blob) return blobSource(input);
@@ -56,6 +59,8 @@ async function filePath(url: URL): Promise<string> {
   try {
     return fileURLToPath(url);
   } catch (cause) {
-    throw new UsageError(`Opening ${url.href}: it does not name a file on this machine.`, { cause });
+    throw new UsageError(`Opening ${url.href}: it does not name a file on this machine.`, {
+      cause,
+    });
   }
 }

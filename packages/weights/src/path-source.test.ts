@@ -11,7 +11,10 @@ let path = '';
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rwkv-weights-'));
   path = join(folder, 'file');
-  await writeFile(path, Uint8Array.from({ length: 100 }, (_, i) => i));
+  await writeFile(
+    path,
+    Uint8Array.from({ length: 100 }, (_, i) => i),
+  );
 });
 afterEach(() => rm(folder, { recursive: true }));
 

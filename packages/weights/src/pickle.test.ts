@@ -62,14 +62,18 @@ const { value: picklable } = fc.letrec<{ value: Picklable }>((tie) => ({
     fc.constantFrom(new Global('torch', 'FloatStorage'), new Global('torch', 'bfloat16')),
     fc.array(tie('value')),
     fc.array(tie('value')).map((items) => new Tuple(...items)),
-    fc.array(fc.tuple(fc.string(), tie('value'))).map((items) => new Map<Picklable, Picklable>(items)),
+    fc
+      .array(fc.tuple(fc.string(), tie('value')))
+      .map((items) => new Map<Picklable, Picklable>(items)),
     tie('value').map((id) => new Persistent(id)),
     fc
       .array(fc.tuple(fc.string(), tie('value')))
       .map((items) => new Call(orderedDict, new Tuple(), new Map<Picklable, Picklable>(items))),
     fc
       .array(tie('value'))
-      .map((args) => new Call(new Global('torch._utils', '_rebuild_tensor_v2'), new Tuple(...args))),
+      .map(
+        (args) => new Call(new Global('torch._utils', '_rebuild_tensor_v2'), new Tuple(...args)),
+      ),
   ),
 }));
 
@@ -133,7 +137,10 @@ describe('readPickle', () => {
 
   test('reads frames and memoised values of protocol 4', () => {
     const frame = [0x95, 9, 0, 0, 0, 0, 0, 0, 0] as const;
-    expect(read(0x80, 4, ...frame, ']', 0x94, 0x8c, 1, 'a', 0x94, 'ah', 1, 'a.')).toEqual(['a', 'a']);
+    expect(read(0x80, 4, ...frame, ']', 0x94, 0x8c, 1, 'a', 0x94, 'ah', 1, 'a.')).toEqual([
+      'a',
+      'a',
+    ]);
   });
 
   test('reads an OrderedDict of pairs, as Python 2 wrote it', () => {
@@ -161,7 +168,11 @@ describe('readPickle', () => {
 
   test.each([
     ['a function', ['cos\nsystem\n.'], /asks for os\.system,/],
-    ['a function by STACK_GLOBAL', [0x80, 4, 0x8c, 2, 'os', 0x8c, 6, 'system', 0x93, '.'], /os\.system/],
+    [
+      'a function by STACK_GLOBAL',
+      [0x80, 4, 0x8c, 2, 'os', 0x8c, 6, 'system', 0x93, '.'],
+      /os\.system/,
+    ],
     ['a function by INST', ['(ios\nsystem\n.'], /os\.system/],
     ['a function of builtins', ['c__builtin__\neval\n.'], /__builtin__\.eval/],
     ['a strange name', ['ca\u0007\nb\u001b\n.'], /"a\\u0007\.b\\u001b"/],

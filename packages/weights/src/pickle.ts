@@ -211,7 +211,9 @@ class PickleMachine {
   #refuseOpcode(opcode: number): never {
     if (opcode === 0x69 /* INST */) {
       const name = `${this.#line()}.${this.#line()}`;
-      return this.#fail(`it asks for ${quote(name)} to be made by INST, which weight files never do`);
+      return this.#fail(
+        `it asks for ${quote(name)} to be made by INST, which weight files never do`,
+      );
     }
     const hex = `0x${opcode.toString(16).padStart(2, '0')}`;
     const name = refusedOpcodes.get(opcode) ?? 'an unknown one';

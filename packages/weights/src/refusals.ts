@@ -29,7 +29,9 @@ const refusals: readonly Refusal[] = [
   {
     recognises: (head) => {
       const text = textOf(head);
-      return text.startsWith('<!doctype html') || text.startsWith('<html') || /^<.*<html/s.test(text);
+      return (
+        text.startsWith('<!doctype html') || text.startsWith('<html') || /^<.*<html/s.test(text)
+      );
     },
     says: 'a web page saved in place of the weights; download the file itself, not a page about it',
   },
@@ -57,7 +59,9 @@ const refusals: readonly Refusal[] = [
   { recognises: begins([0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]), says: archive('a 7-Zip archive') },
   {
     recognises: (head) => hasBytes(head, 'ustar', 257),
-    says: archive('a tar archive (torch before 0.1.10 wrote weights so, save them anew if it is one)'),
+    says: archive(
+      'a tar archive (torch before 0.1.10 wrote weights so, save them anew if it is one)',
+    ),
   },
   {
     recognises: begins([0x80, 0x02], [0x80, 0x03], [0x80, 0x04], [0x80, 0x05]),

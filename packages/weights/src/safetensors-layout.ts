@@ -1,10 +1,4 @@
-import {
-  byteLength,
-  elementCount,
-  UsageError,
-  type PlainDType,
-  type Shape,
-} from '@rwkv-js/tensor';
+import { byteLength, elementCount, UsageError, type PlainDType, type Shape } from '@rwkv-js/tensor';
 import { quote } from './quote.ts';
 
 /** Name, dtype and shape of a tensor to be written. */

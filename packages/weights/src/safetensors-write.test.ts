@@ -100,13 +100,19 @@ describe('writeSafetensors', () => {
     expect(await readdir(folder)).toEqual(['out.safetensors']);
     const weights = await openWeights(path);
     expect(viewBytes('i32', await weights.read('tokens'))).toEqual(Int32Array.of(7, 8));
-    expect(viewBytes('f32', await weights.read('logits'))).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
+    expect(viewBytes('f32', await weights.read('logits'))).toEqual(
+      Float32Array.of(1, 2, 3, 4, 5, 6),
+    );
     expect(weights.metadata.get('a')).toBe('b');
     await weights.close();
   });
 
   test('writes the bytes that encodeSafetensors gives', async () => {
-    const data = { tokens: Int32Array.of(1, 2), logits: new Float32Array(6), half: Uint16Array.of(3) };
+    const data = {
+      tokens: Int32Array.of(1, 2),
+      logits: new Float32Array(6),
+      half: Uint16Array.of(3),
+    };
     const writer = await writeSafetensors(path, announced);
     for (const [name, values] of Object.entries(data)) await writer.write(name, values);
     await writer.close();
@@ -144,6 +150,27 @@ describe('writeSafetensors', () => {
     await using writer = await writeSafetensors(path, announced);
     await expect(writer.write('logit', new Float32Array(1))).rejects.toThrow(/near are "logits"/);
     await expect(writer.write('half', new Uint16Array(2))).rejects.toThrow(/4 were given/);
+  });
+
+  test('a chunk that the sink does not take fails the close too, and drops the file', async () => {
+    const done: string[] = [];
+    const writer = await writeSafetensors(
+      {
+        async write(position) {
+          if (position > 0) throw new Error('disk full');
+        },
+        async close() {
+          done.push('close');
+        },
+        async abort() {
+          done.push('abort');
+        },
+      },
+      [announced[2]],
+    );
+    await expect(writer.write('half', Uint16Array.of(1))).rejects.toThrow('disk full');
+    await expect(writer.close()).rejects.toThrow('disk full');
+    expect(done).toEqual(['abort']);
   });
 
   test('an aborted signal stops it', async () => {

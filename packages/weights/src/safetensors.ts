@@ -77,7 +77,9 @@ async function readHeader(source: ByteSource, options: ReadOptions) {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     return { text, length: Number(length) };
   } catch (cause) {
-    throw new FormatError(`Reading ${label} as safetensors: its header is not UTF-8 text.`, { cause });
+    throw new FormatError(`Reading ${label} as safetensors: its header is not UTF-8 text.`, {
+      cause,
+    });
   }
 }
 

@@ -137,7 +137,9 @@ function layOut(
   }
   for (const key of storages.keys()) {
     if (places.has(key)) continue;
-    throw new FormatError(`${where}: a tensor lies in the storage ${quote(key)}, which is not there.`);
+    throw new FormatError(
+      `${where}: a tensor lies in the storage ${quote(key)}, which is not there.`,
+    );
   }
   if (at !== source.size) {
     throw new FormatError(`${where}: ${source.size - at} bytes follow its last storage.`);

@@ -42,7 +42,8 @@ async function readView(
   if (isContiguous(view)) return span;
   const count = safeElementCount(view.shape) ?? 0;
   const result = allocate(source.label, count * elementBytes);
-  if (elementBytes === 2) gather(new Uint16Array(span.buffer), view, new Uint16Array(result.buffer));
+  if (elementBytes === 2)
+    gather(new Uint16Array(span.buffer), view, new Uint16Array(result.buffer));
   else if (elementBytes === 4) {
     gather(new Uint32Array(span.buffer), view, new Uint32Array(result.buffer));
   } else {

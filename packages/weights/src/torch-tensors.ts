@@ -76,7 +76,9 @@ export function torchTensors(object: PickleValue, label: string): TorchObject {
     const call = tensorCall(value);
     if (!call) continue;
     if (typeof key !== 'string') {
-      throw new FormatError(`${where}: a tensor has ${describe(key)} for its name, text was expected.`);
+      throw new FormatError(
+        `${where}: a tensor has ${describe(key)} for its name, text was expected.`,
+      );
     }
     tensors.set(key, tensorOf(call, storages, `${where}: tensor ${quote(key)}`));
   }

@@ -49,23 +49,29 @@ describe('torch files', () => {
         return count <= 12 && (count === 0 || last < 12);
       });
     await fc.assert(
-      fc.asyncProperty(view, fc.constantFrom('Float', 'BFloat16'), async ({ offset, axes }, kind) => {
-        const shape = axes.map(([size]) => size);
-        const strides = axes.map(([, stride]) => stride);
-        let expected = [offset];
-        for (const [size, stride] of axes) {
-          expected = expected.flatMap((at) => Array.from({ length: size }, (_, i) => at + i * stride));
-        }
-        const source = kind === 'Float' ? values : Uint16Array.from(values);
-        const stored = { ...storage, kind, bytes: new Uint8Array(source.buffer) };
-        const odd = { ...tensor, storage: stored, offset, shape, strides };
-        for (const file of bothFiles(stateDict([odd]), [stored])) {
-          const weights = await openWeights(file);
-          expect(weights.tensors.get('a')?.shape).toEqual(shape);
-          const dtype = kind === 'Float' ? 'f32' : 'bf16';
-          expect([...viewBytes(dtype, await weights.read('a'))]).toEqual(expected);
-        }
-      }),
+      fc.asyncProperty(
+        view,
+        fc.constantFrom('Float', 'BFloat16'),
+        async ({ offset, axes }, kind) => {
+          const shape = axes.map(([size]) => size);
+          const strides = axes.map(([, stride]) => stride);
+          let expected = [offset];
+          for (const [size, stride] of axes) {
+            expected = expected.flatMap((at) =>
+              Array.from({ length: size }, (_, i) => at + i * stride),
+            );
+          }
+          const source = kind === 'Float' ? values : Uint16Array.from(values);
+          const stored = { ...storage, kind, bytes: new Uint8Array(source.buffer) };
+          const odd = { ...tensor, storage: stored, offset, shape, strides };
+          for (const file of bothFiles(stateDict([odd]), [stored])) {
+            const weights = await openWeights(file);
+            expect(weights.tensors.get('a')?.shape).toEqual(shape);
+            const dtype = kind === 'Float' ? 'f32' : 'bf16';
+            expect([...viewBytes(dtype, await weights.read('a'))]).toEqual(expected);
+          }
+        },
+      ),
       { seed: 3, numRuns: 200 },
     );
   });
@@ -101,7 +107,9 @@ describe('torch files', () => {
   });
 
   test('Parameters, and the _metadata of a module, are taken', async () => {
-    const metadata = new Map<Picklable, Picklable>([['_metadata', new Call(orderedDict, new Tuple())]]);
+    const metadata = new Map<Picklable, Picklable>([
+      ['_metadata', new Call(orderedDict, new Tuple())],
+    ]);
     const items = new Map<Picklable, Picklable>([
       ['module.a', parameterValue(tensor)],
       ['module.b', tensorValue(tensor)],
@@ -130,7 +138,11 @@ describe('torch files', () => {
   });
 
   test.each<[string, Partial<Tensor>, RegExp]>([
-    ['reaches past its storage', { offset: 1 }, /reaches up to element 13 of a storage that has 12/],
+    [
+      'reaches past its storage',
+      { offset: 1 },
+      /reaches up to element 13 of a storage that has 12/,
+    ],
     ['begins past its storage', { offset: 99, shape: [0], strides: [1] }, /reaches/],
     ['has a negative offset', { offset: -1 }, /negative/],
     ['has a negative size', { shape: [-3, 4] }, /negative/],
@@ -140,7 +152,8 @@ describe('torch files', () => {
     ['overflows', { shape: [2 ** 52, 2 ** 52], strides: [0, 0] }, /more elements/],
     ['has strides that overflow', { strides: [2 ** 52, 2 ** 52] }, /reaches/],
   ])('a tensor that %s is refused', async (_, change, message) => {
-    for (const file of bothFiles(stateDict([{ ...tensor, ...change }]))) await refused(file, message);
+    for (const file of bothFiles(stateDict([{ ...tensor, ...change }])))
+      await refused(file, message);
   });
 
   test('a tensor whose size is no whole number is refused', async () => {
@@ -162,7 +175,10 @@ describe('torch files', () => {
 
   test('storages that are not as they should be are refused', async () => {
     const object = stateDict([tensor]);
-    await refused(torchZip(object, []), /entry "archive\/data\/0", which the archive does not have/);
+    await refused(
+      torchZip(object, []),
+      /entry "archive\/data\/0", which the archive does not have/,
+    );
     const short = { ...storage, bytes: new Uint8Array(40) };
     await refused(torchZip(object, [short]), /has 40 bytes/);
     await refused(torchLegacy(object, [short]), /cut short/);
@@ -170,14 +186,21 @@ describe('torch files', () => {
     await refused(torchLegacy(object, [storage, storage]), /listed twice/);
     const long = { ...storage, bytes: new Uint8Array(50) };
     await refused(torchLegacy(object, [long]), /2 bytes follow/);
-    await refused(torchLegacy(object, [{ ...storage, count: 2 ** 40 }]), /says it has 1099511627776/);
+    await refused(
+      torchLegacy(object, [{ ...storage, count: 2 ** 40 }]),
+      /says it has 1099511627776/,
+    );
     const half = { ...tensor, name: 'b', storage: { ...storage, kind: 'Half' } };
     await refused(torchZip(stateDict([tensor, half]), [storage]), /F16 \[12\] here and F32 \[12\]/);
   });
 
   test('references to anything but a storage are refused', async () => {
     const rebuild = new Global('torch._utils', '_rebuild_tensor_v2');
-    for (const id of ['storage', new Tuple('module', 'x'), new Tuple('storage', 'x', '0', 'cpu', 1)]) {
+    for (const id of [
+      'storage',
+      new Tuple('module', 'x'),
+      new Tuple('storage', 'x', '0', 'cpu', 1),
+    ]) {
       const call = new Call(rebuild, new Tuple(new Persistent(id), 0, new Tuple(), new Tuple()));
       await refused(torchZip(new Map<Picklable, Picklable>([['a', call]]), []), /storage/);
     }

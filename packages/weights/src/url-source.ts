@@ -39,7 +39,8 @@ export async function urlSource(url: URL, { signal }: ReadOptions = {}): Promise
       await response.body?.cancel();
       return bytesSource(new Uint8Array(0), label);
     }
-    if (response.status === 200) return bytesSource(await wholeFile(label, response, signal), label);
+    if (response.status === 200)
+      return bytesSource(await wholeFile(label, response, signal), label);
     const range = contentRange(response);
     if (range && range.start !== 0) throw wrongRange(label, headBytes, 0);
     const size = range?.size ?? (await sizeByHead(url, label, signal));

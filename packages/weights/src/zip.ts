@@ -219,10 +219,7 @@ async function contentOffset(
     throw damaged(label, `entry ${quote(entry.name)} is not where the directory says`);
   }
   const offset =
-    entry.localHeader +
-    localHeaderBytes +
-    header.getUint16(26, true) +
-    header.getUint16(28, true);
+    entry.localHeader + localHeaderBytes + header.getUint16(26, true) + header.getUint16(28, true);
   if (entry.size > contentsEnd - offset) {
     throw damaged(label, `entry ${quote(entry.name)} reaches past the end of the contents`);
   }

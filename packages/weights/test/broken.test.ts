@@ -82,6 +82,8 @@ describeGolden('broken files', () => {
 
   test.each(['good-minimal.pth', 'legacy-good-minimal.pth'])('%s holds 0 to 3', async (file) => {
     const bytes = (await readAll(file)).get('emb.weight');
-    expect([...new Float32Array(bytes?.slice().buffer ?? new ArrayBuffer(0))]).toEqual([0, 1, 2, 3]);
+    expect([...new Float32Array(bytes?.slice().buffer ?? new ArrayBuffer(0))]).toEqual([
+      0, 1, 2, 3,
+    ]);
   });
 });

@@ -6,13 +6,7 @@ import { readPickle } from '../src/pickle.ts';
 import { torchTensors } from '../src/torch-tensors.ts';
 import { openZip } from '../src/zip.ts';
 import { describeGolden, golden } from './shared.ts';
-import {
-  stateDict,
-  torchLegacy,
-  torchZip,
-  type Storage,
-  type Tensor,
-} from './torch-writer.ts';
+import { stateDict, torchLegacy, torchZip, type Storage, type Tensor } from './torch-writer.ts';
 
 /** Numbers of a tensor, whatever float type it is stored in. */
 async function numbers(weights: OpenedWeights, name: string): Promise<number[]> {
@@ -22,7 +16,9 @@ async function numbers(weights: OpenedWeights, name: string): Promise<number[]> 
     case 'f32':
       return Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
     case 'f16':
-      return Array.from({ length: bytes.length / 2 }, (_, i) => fromF16(view.getUint16(2 * i, true)));
+      return Array.from({ length: bytes.length / 2 }, (_, i) =>
+        fromF16(view.getUint16(2 * i, true)),
+      );
     case 'bf16': {
       const words = Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true));
       return [...new Float32Array(Uint32Array.from(words, (word) => word << 16).buffer)];

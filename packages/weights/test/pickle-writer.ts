@@ -48,12 +48,7 @@ export class Call {
   readonly args: Tuple;
   readonly items: Map<Picklable, Picklable> | undefined;
   readonly state: Picklable | undefined;
-  constructor(
-    callee: Global,
-    args: Tuple,
-    items?: Map<Picklable, Picklable>,
-    state?: Picklable,
-  ) {
+  constructor(callee: Global, args: Tuple, items?: Map<Picklable, Picklable>, state?: Picklable) {
     this.callee = callee;
     this.args = args;
     this.items = items;

@@ -40,8 +40,20 @@ export function zip(entries: readonly EntryToZip[], options: ZipOptions = {}): U
 function writeLocal(out: Bytes, { name, bytes, method = 0, flags = 0 }: EntryToZip): void {
   const start = out.length + 30 + name.length;
   const padding = (alignment - ((start + 4) % alignment)) % alignment;
-  out.u32(0x04034b50).u16(0).u16(0x0808 | flags).u16(method).u16(0).u16(0);
-  out.u32(0).u32(0).u32(0).u16(name.length).u16(4 + padding).text(name);
+  out
+    .u32(0x04034b50)
+    .u16(0)
+    .u16(0x0808 | flags)
+    .u16(method)
+    .u16(0)
+    .u16(0);
+  out
+    .u32(0)
+    .u32(0)
+    .u32(0)
+    .u16(name.length)
+    .u16(4 + padding)
+    .text(name);
   out.text('FB').u16(padding).text('Z'.repeat(padding));
   out.bytes(bytes);
   out.u32(0x08074b50).u32(crc32(bytes)).u32(bytes.length).u32(bytes.length);
@@ -54,9 +66,25 @@ function writeDirectoryEntry(
   zip64: boolean,
 ): void {
   const full = 0xffffffff;
-  out.u32(0x02014b50).u16(0).u16(0).u16(0x0808 | flags).u16(method).u16(0).u16(0);
-  out.u32(crc32(bytes)).u32(zip64 ? full : size).u32(zip64 ? full : size);
-  out.u16(name.length).u16(zip64 ? 28 : 0).u16(0).u16(0).u16(0).u32(0);
+  out
+    .u32(0x02014b50)
+    .u16(0)
+    .u16(0)
+    .u16(0x0808 | flags)
+    .u16(method)
+    .u16(0)
+    .u16(0);
+  out
+    .u32(crc32(bytes))
+    .u32(zip64 ? full : size)
+    .u32(zip64 ? full : size);
+  out
+    .u16(name.length)
+    .u16(zip64 ? 28 : 0)
+    .u16(0)
+    .u16(0)
+    .u16(0)
+    .u32(0);
   out.u32(zip64 ? full : localHeader).text(name);
   if (zip64) out.u16(1).u16(24).u64(size).u64(size).u64(localHeader);
 }
@@ -71,7 +99,12 @@ function writeEnd(out: Bytes, count: number, offset: number, options: ZipOptions
     out.u64(count).u64(count).u64(length).u64(offset);
     out.u32(0x07064b50).u32(0).u64(record).u32(1);
   }
-  out.u32(0x06054b50).u16(0).u16(0).u16(only ? 0xffff : count).u16(only ? 0xffff : count);
+  out
+    .u32(0x06054b50)
+    .u16(0)
+    .u16(0)
+    .u16(only ? 0xffff : count)
+    .u16(only ? 0xffff : count);
   out.u32(only ? 0xffffffff : length).u32(only ? 0xffffffff : offset);
   out.u16(comment.length).text(comment);
 }
