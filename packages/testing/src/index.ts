@@ -1,3 +1,4 @@
+export { randomRwkv7, type Rwkv7Shape } from './random-models.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {
   specificationModels,
