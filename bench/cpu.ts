@@ -35,6 +35,7 @@ export async function benchCpu(): Promise<void> {
   const device = await openDevice('cpu');
   const subject = async (name: string, source: WeightSource): Promise<Subject> => {
     const model = await LanguageModel.load(source, { device });
+    await source.close();
     const embedding = source.tensors.get('emb.weight')!;
     const table = embedding.shape[0]! * embedding.shape[1]! * (embedding.dtype === 'f32' ? 4 : 2);
     const bytesPerToken = model.bytes.parameters - table;

@@ -1,10 +1,4 @@
-import {
-  elementCount,
-  halfValues,
-  sizeAt,
-  type HostTensor,
-  type Shape,
-} from '@rwkv-js/tensor';
+import { elementCount, halfValues, sizeAt, type HostTensor, type Shape } from '@rwkv-js/tensor';
 
 /** Elements of an activation: single precision, or double on a device that was opened for it. */
 export type Floats = Float32Array | Float64Array;
