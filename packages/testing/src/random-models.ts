@@ -69,7 +69,7 @@ function valuesFor(
   // Raw low-rank factors are stored [in, out], projections [out, in].
   const input = /\.[wavg][12]$/.test(name) ? shape[0]! : shape.at(-1)!;
   const range = shape.length > 1 ? 0.5 / Math.sqrt(input) : 0.1;
-  const middle = isWeight ? 1 : /\.w0$/.test(name) ? -3 : /\.x_\w$/.test(name) ? 0.5 : 0;
+  const middle = isWeight ? 1 : name.endsWith('.w0') ? -3 : /\.x_\w$/.test(name) ? 0.5 : 0;
   for (let i = 0; i < values.length; i++) {
     values[i] = middle + range * (randomBits(seed, place, i) / 2 ** 31 - 1);
   }
