@@ -3,19 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { randomRwkv7 } from '@rwkv-js/testing';
+import { randomRwkv7, releasedShapes } from '@rwkv-js/testing';
 import { loadModel, openDevice, openWeights, writeSafetensors } from 'rwkv-js';
 import { formatTable, spread } from './table.ts';
-
-/** RWKV-7 0.1B (specification, shapes of the released models). */
-const shape = {
-  layers: 12,
-  width: 768,
-  feedForwardWidth: 3072,
-  headSize: 64,
-  vocabularySize: 65536,
-  ranks: { w: 64, a: 64, v: 32, g: 128 },
-};
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
@@ -68,7 +58,7 @@ export async function benchLoad(): Promise<void> {
 }
 
 async function writeModel(path: string): Promise<void> {
-  const source = randomRwkv7(shape, 'f16');
+  const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
   const tensors = [...source.tensors].map(([name, entry]) => ({ name, ...entry }));
   const writer = await writeSafetensors(path, tensors);
   for (const { name } of tensors) await writer.write(name, await source.read(name));

@@ -2,6 +2,7 @@ import { placeInArena, type Lifetime } from './arena.ts';
 import { ShapeError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
 import { splitLoadTime } from './load-time.ts';
+import { lower, viewOf } from './lower.ts';
 import type { Cost } from './op.ts';
 import { formatSpec, type TensorSpec } from './spec.ts';
 import type { Operation, Program } from './program.ts';
@@ -50,6 +51,8 @@ export interface Plan {
   readonly parameters: ReadonlyMap<string, PlanSlot & { readonly layout: string }>;
   readonly states: ReadonlyMap<string, PlanSlot>;
   readonly outputs: ReadonlyMap<string, PlanSlot>;
+  /** How the parameters that are no tensors of a file are made, once, at load; see `splitLoadTime`. */
+  readonly derived: ReadonlyMap<string, Program>;
 }
 
 /** Where a value lies: a buffer and an offset in it. */
@@ -59,14 +62,16 @@ interface Place {
 }
 
 /**
- * Lays a program out for a device: takes load-time work out, orders readers of a state before its
- * writer, gives every value its memory and asks the table how each operation is launched.
+ * Lays a program out for a device: lowers the composites it has no kernel for, takes load-time work
+ * out, orders readers of a state before its writer, gives every value its memory and asks the table
+ * how each operation is launched.
  *
  * @throws UsageError when the device lacks an operation, or when a state's update cannot be written
  * where the state lies.
  */
 export function plan(program: Program, table: KernelTable): Plan {
-  const step = orderStateReaders(splitLoadTime(program).program);
+  const { program: split, derived } = splitLoadTime(lower(program, table));
+  const step = orderStateReaders(split);
   const aliases = findAliases(step);
   const root = (id: number): number => {
     let at = id;
@@ -119,6 +124,7 @@ export function plan(program: Program, table: KernelTable): Plan {
         { spec: step.values[id]!.spec, use: useOf(id, 'read') },
       ]),
     ),
+    derived,
   };
 }
 
@@ -130,13 +136,11 @@ function makeCall(
   root: (id: number) => number,
   useOf: (id: number, access: BufferUse['access']) => BufferUse,
 ): KernelCall {
-  const specOf = (id: number): TensorSpec => step.values[id]!.spec;
-  const inputs = operation.inputs.map(specOf);
-  const outputs = operation.outputs.map(specOf);
-  const { definition, attributes } = operation;
-  const launch = table.launch({ definition, attributes, inputs, outputs });
+  const { definition } = operation;
+  const view = viewOf(step, operation);
+  const launch = table.launch(view);
   if (!launch) {
-    const given = inputs.map(formatSpec).join(', ');
+    const given = view.inputs.map(formatSpec).join(', ');
     throw new UsageError(
       `device ${table.name} has no kernel for ${definition.name}(${given})` +
         `${operation.line && ` recorded at ${operation.line}`}; use another device or other dtypes`,

@@ -27,6 +27,8 @@ export class Recorder {
   readonly #operations: Operation[] = [];
   readonly #named = new Map<string, Value>();
   readonly #states = new Map<string, StateSlot>();
+  /** The line that operations are said to come from, when they stand for one that was recorded before. */
+  line: string | undefined;
   #finished = false;
 
   /** A small host array that is given anew at each run. */
@@ -108,7 +110,7 @@ export class Recorder {
       attributes,
       inputs: inputs.map((input) => input.id),
       outputs: outputs.map((output) => output.id),
-      line: callerLine(),
+      line: this.line ?? callerLine(),
     });
     return outputs;
   }

@@ -39,7 +39,7 @@ export function randomRwkv7(
 ): WeightSource {
   const tensors = new Map<string, WeightEntry>();
   for (const [name, sizes] of rwkv7Tensors(shape)) {
-    tensors.set(name, { dtype: sizes.length > 1 ? dtype : 'f32', shape: sizes });
+    tensors.set(name, { dtype: isMatrix(name, sizes) ? dtype : 'f32', shape: sizes });
   }
   const names = [...tensors.keys()];
   const label = `random RWKV-7 of ${shape.layers}x${shape.width}`;
@@ -56,6 +56,11 @@ export function randomRwkv7(
     },
     close: async () => undefined,
   };
+}
+
+/** `r_k` is a vector written as [heads, headSize]. */
+function isMatrix(name: string, sizes: readonly number[]): boolean {
+  return sizes.length > 1 && !name.endsWith('r_k');
 }
 
 function valuesFor(

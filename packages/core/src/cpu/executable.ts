@@ -98,7 +98,7 @@ export class CpuExecutable implements Executable {
     this.#ran = true;
     this.#queue.run(() => {
       for (const { call, operation } of this.#calls) {
-        this.plan.program.operations[operation]!.definition.reference(call);
+        this.plan.program.operations[operation]!.definition.reference!(call);
         if (this.#debug) this.#expectNumbers(call, operation);
       }
     });
