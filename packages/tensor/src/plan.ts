@@ -62,17 +62,14 @@ interface Place {
  * Lays a program out for a device: takes load-time work out, orders readers of a state before its
  * writer, gives every value its memory and asks the table how each operation is launched.
  *
- * @throws UsageError when the device lacks an operation, or when a state's update cannot be written
- * where the state lies.
+ * @throws UsageError when the device lacks an operation or cannot bind its buffers, when a state's
+ * update cannot be written where the state lies, and for an output that no operation gives;
+ * ShapeError for a parameter that operations want in different layouts.
  */
 export function plan(program: Program, table: KernelTable): Plan {
   const step = orderStateReaders(splitLoadTime(program).program);
   const aliases = findAliases(step);
-  const root = (id: number): number => {
-    let at = id;
-    for (let next = aliases.get(at); next !== undefined; next = aliases.get(at)) at = next;
-    return at;
-  };
+  const root = (id: number): number => ownerOf(aliases, id);
 
   const buffers: PlanBuffer[] = [];
   const places = new Map<number, Place>();
@@ -154,6 +151,16 @@ function makeCall(
         `${table.memory.bindings} to a kernel; record it in smaller parts`,
     );
   }
+  const { largestBinding } = table.memory;
+  const tooLarge = [...operation.inputs, ...operation.outputs].find(
+    (_, i) => uses[i]!.byteLength > largestBinding,
+  );
+  if (tooLarge !== undefined) {
+    throw new UsageError(
+      `${definition.name} takes ${formatSpec(specOf(tooLarge))} and an argument of device ` +
+        `${table.name} holds ${largestBinding} bytes; record it in smaller parts`,
+    );
+  }
   return { ...launch, buffers: uses, operation: index };
 }
 
@@ -170,7 +177,11 @@ function findAliases(step: Program): ReadonlyMap<number, number> {
     const operation = maker.get(state.update);
     const output = operation?.outputs.indexOf(state.update);
     const inPlace = operation?.definition.inPlace?.some(
-      ([out, input]) => out === output && operation.inputs[input] === state.value,
+      ([out, input]) =>
+        out === output &&
+        operation.inputs[input] === state.value &&
+        // Another argument that lies in the same memory would change while it is read.
+        operation.inputs.every((id, i) => i === input || ownerOf(aliases, id) !== state.value),
     );
     if (!inPlace || aliases.has(state.update)) {
       throw new UsageError(
@@ -182,6 +193,13 @@ function findAliases(step: Program): ReadonlyMap<number, number> {
     aliases.set(state.update, state.value);
   }
   return aliases;
+}
+
+/** The value whose memory a value lies in: itself, unless it is an alias. */
+function ownerOf(aliases: ReadonlyMap<number, number>, id: number): number {
+  let at = id;
+  for (let next = aliases.get(at); next !== undefined; next = aliases.get(at)) at = next;
+  return at;
 }
 
 /**
