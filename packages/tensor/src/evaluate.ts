@@ -13,11 +13,7 @@ import { elementCount, type Shape } from './spec.ts';
  * @throws ShapeError when there are not as many elements as the shape holds; UsageError for a typed
  * array that is not of the dtype.
  */
-export function tensor(
-  shape: Shape,
-  elements: Elements,
-  dtype: PlainDType = 'f32',
-): HostTensor {
+export function tensor(shape: Shape, elements: Elements, dtype: PlainDType = 'f32'): HostTensor {
   if (elements.length !== elementCount(shape)) {
     throw new ShapeError(
       `a tensor of shape [${shape.join(', ')}] was given ${elements.length} elements; ` +

@@ -1,9 +1,4 @@
-import {
-  declared,
-  formatAttributes,
-  type Operation,
-  type Program,
-} from './program.ts';
+import { declared, formatAttributes, type Operation, type Program } from './program.ts';
 
 /**
  * A program with the work that depends on parameters alone taken out. What such work gives is a
@@ -68,7 +63,8 @@ function makeSplit(program: Program): LoadTimeSplit {
   for (const id of fromParameters) {
     if (!wanted.has(id)) values[id] = { kind: 'computed', spec: values[id]!.spec };
   }
-  for (const [name, id] of firstOf) values[id] = { kind: 'parameter', name, spec: values[id]!.spec };
+  for (const [name, id] of firstOf)
+    values[id] = { kind: 'parameter', name, spec: values[id]!.spec };
   const operations = running.map((operation) => ({
     ...operation,
     inputs: operation.inputs.map((id) => standIn.get(id) ?? id),

@@ -49,7 +49,8 @@ export async function loadParameters(
 ): Promise<Parameters> {
   const wanted = collect(device, programs);
   checkSource(programs, source);
-  const bytesOf = ({ spec }: { spec: TensorSpec }): number => device.kernels.memory.byteLength(spec);
+  const bytesOf = ({ spec }: { spec: TensorSpec }): number =>
+    device.kernels.memory.byteLength(spec);
   const totalBytes = [...wanted.values()].reduce((sum, one) => sum + bytesOf(one), 0);
   const tensors = new Map<string, DeviceTensor>();
   let loadedBytes = 0;

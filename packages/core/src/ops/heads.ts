@@ -11,7 +11,7 @@ export interface HeadSizes {
   readonly width: number;
 }
 
-/** Reads the sizes off a state [slots, heads, headSize, headSize]. */
+/** Reads the sizes off a state f32 [slots, heads, headSize, headSize]. */
 export function headSizes(state: TensorSpec, fail?: Fail): HeadSizes {
   const [slots = 0, heads = 0, headSize = 0, other] = state.shape;
   if (fail && (state.shape.length !== 4 || headSize !== other || state.dtype !== 'f32')) {

@@ -1,5 +1,5 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats, type Floats } from './floats.ts';
 import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
@@ -33,7 +33,7 @@ export const wkv5 = defineOp<
     return headShapes({ r: r!, k: k!, v: v! }, state!, offsets!, fail);
   },
   reference({ inputs, outputs: [y, next] }) {
-    const [r, k, v, decay, bonus] = inputs.map((input) => input.data as Floats);
+    const [r, k, v, decay, bonus] = inputs.slice(0, 5).map(floats);
     const { headSize } = headSizes(inputs[5]!);
     carryState(inputs[5]!, next!);
     forEachHeadStep(next!, y!, inputs[6]!, (matrix, channel, head) => {
@@ -63,7 +63,6 @@ export function stepHead(
   y: Floats,
 ): void {
   const n = r.length;
-  y.fill(0);
   // The sum over key channels runs in the outer loop; doubles keep it as exact as a single sum.
   const sums = new Float64Array(n);
   for (let i = 0; i < n; i++) {

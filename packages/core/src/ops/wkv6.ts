@@ -1,5 +1,5 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats, type Floats } from './floats.ts';
 import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
@@ -34,7 +34,7 @@ export const wkv6 = defineOp<
     return headShapes({ r: r!, k: k!, v: v!, decay: decay! }, state!, offsets!, fail);
   },
   reference({ inputs, outputs: [y, next] }) {
-    const [r, k, v, decay, bonus] = inputs.map((input) => input.data as Floats);
+    const [r, k, v, decay, bonus] = inputs.slice(0, 5).map(floats);
     const { headSize } = headSizes(inputs[5]!);
     carryState(inputs[5]!, next!);
     forEachHeadStep(next!, y!, inputs[6]!, (matrix, channel, head) => {

@@ -1,5 +1,5 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats } from './floats.ts';
 import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
 import { carryState } from './sequences.ts';
 
@@ -32,7 +32,7 @@ export const wkv7 = defineOp<
     return headShapes(rows, state!, offsets!, fail);
   },
   reference({ inputs, outputs: [y, next] }) {
-    const [r, decay, k, v, a, b] = inputs.map((input) => input.data as Floats);
+    const [r, decay, k, v, a, b] = inputs.slice(0, 6).map(floats);
     const { headSize: n } = headSizes(inputs[6]!);
     const result = y!.data;
     carryState(inputs[6]!, next!);
