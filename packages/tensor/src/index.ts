@@ -1,5 +1,5 @@
 export { placeInArena, type Lifetime } from './arena.ts';
-export { convert, firstNotFinite } from './convert.ts';
+export { convert, firstNotFinite, fitsDType, setElements, type Elements } from './convert.ts';
 export type {
   CompileOptions,
   Device,
@@ -77,6 +77,7 @@ export {
   f32,
   formatSpec,
   i32,
+  isShape,
   sameShape,
   sameSpec,
   spec,

@@ -1,7 +1,9 @@
 import {
   DeviceError,
+  fitsDType,
   formatSpec,
   sameSpec,
+  setElements,
   UsageError,
   type CompileOptions,
   type DeviceTensor,
@@ -13,11 +15,13 @@ import {
   type ReferenceCall,
   type RunInputs,
 } from '@rwkv-js/tensor';
-import { allocateBytes, arrayOver, CpuTensor } from './tensor.ts';
+import { allocateBytes, arrayOver, CpuTensor, plain, type TensorOwner } from './tensor.ts';
 
 /** What an executable needs of its device. */
-export interface CpuQueue {
+export interface CpuQueue extends TensorOwner {
   readonly precision: 'f32' | 'f64';
+  /** Executables that were not disposed. */
+  readonly executables: Set<CpuExecutable>;
   /** Throws when the device was disposed. */
   check(): void;
   /** Runs work now; the first error sticks and later work is not begun. */
@@ -43,8 +47,8 @@ export class CpuExecutable implements Executable {
     this.#queue = queue;
     this.#debug = options.debug ?? false;
     const tensors = new Map<number, CpuTensor>();
-    bind('parameter', plan, plan.parameters, options.parameters, tensors);
-    bind('state', plan, plan.states, options.states, tensors);
+    bind(queue, 'parameter', plan, plan.parameters, options.parameters, tensors);
+    bind(queue, 'state', plan, plan.states, options.states, tensors);
     this.#tensors = [...tensors.values()];
 
     const memory = plan.buffers.map((buffer, index) => {
@@ -72,17 +76,18 @@ export class CpuExecutable implements Executable {
       };
       return { call, operation };
     });
+    queue.executables.add(this);
   }
 
   run(inputs: RunInputs): void {
     this.#check();
-    this.#queue.settle();
     for (const [name, target] of this.#inputs) {
       const given = inputs[name];
-      if (given?.length !== target.data.length) {
+      if (given?.length !== target.data.length || !fitsDType(given, plain(target))) {
+        const found = given ? `${given.length} elements of ${given.constructor.name}` : 'nothing';
         throw new UsageError(
-          `input '${name}' of program ${this.plan.program.name} was given ` +
-            `${given ? `${given.length} elements` : 'nothing'}; it takes ${formatSpec(target)}`,
+          `input '${name}' of program ${this.plan.program.name} was given ${found}; ` +
+            `it takes ${formatSpec(target)}`,
         );
       }
     }
@@ -94,12 +99,14 @@ export class CpuExecutable implements Executable {
         );
       }
     }
-    for (const [name, target] of this.#inputs) target.data.set(inputs[name]!);
     this.#ran = true;
     this.#queue.run(() => {
+      for (const [name, target] of this.#inputs) {
+        setElements(target.data, plain(target), inputs[name]!);
+      }
       for (const { call, operation } of this.#calls) {
-        this.plan.program.operations[operation]!.definition.reference!(call);
-        if (this.#debug) this.#expectNumbers(call, operation);
+        if (this.#debug) this.#runChecked(call, operation);
+        else this.plan.program.operations[operation]!.definition.reference!(call);
       }
     });
   }
@@ -123,6 +130,7 @@ export class CpuExecutable implements Executable {
 
   dispose(): void {
     this.#disposed = true;
+    this.#queue.executables.delete(this);
     this.#calls = [];
     this.#inputs.clear();
     this.#outputs.clear();
@@ -145,21 +153,28 @@ export class CpuExecutable implements Executable {
     }
   }
 
-  #expectNumbers({ outputs }: ReferenceCall, at: number): void {
-    const operation = this.plan.program.operations[at]!;
-    for (const { data } of outputs) {
+  /** Runs one operation; what goes wrong in it, and the first NaN, is told with its name and line. */
+  #runChecked(call: ReferenceCall, at: number): void {
+    const { definition, line } = this.plan.program.operations[at]!;
+    const where =
+      `${definition.name} of program ${this.plan.program.name}` +
+      (line === '' ? '' : `, recorded at ${line},`);
+    try {
+      definition.reference!(call);
+    } catch (error) {
+      throw new DeviceError(`${where} failed: ${String(error)}`, { cause: error });
+    }
+    for (const { data } of call.outputs) {
       const bad = data.findIndex((element: number) => Number.isNaN(element));
       if (bad < 0) continue;
-      throw new DeviceError(
-        `${operation.definition.name} of program ${this.plan.program.name}, recorded at ` +
-          `${operation.line}, gave NaN as element ${bad}; look at its inputs`,
-      );
+      throw new DeviceError(`${where} gave NaN as element ${bad}; look at its inputs`);
     }
   }
 }
 
 /** Finds the tensors that a plan's slots stand for and checks that they fit. */
 function bind(
+  owner: TensorOwner,
   kind: 'parameter' | 'state',
   plan: Plan,
   slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
@@ -168,10 +183,11 @@ function bind(
 ): void {
   for (const [name, { spec, use, layout = 'row-major' }] of slots) {
     const tensor = given?.get(name);
-    if (!(tensor instanceof CpuTensor)) {
+    if (!(tensor instanceof CpuTensor) || !owner.tensors.has(tensor)) {
+      const found = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
       throw new UsageError(
         `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device cpu and ` +
-          `was given ${tensor ? 'a tensor of another device' : 'none'}; ` +
+          `was given ${tensor ? found : 'none'}; ` +
           `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
       );
     }
