@@ -179,7 +179,7 @@ function bind(
   plan: Plan,
   slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
   given: ReadonlyMap<string, DeviceTensor> | undefined,
-  found: Map<number, CpuTensor>,
+  tensors: Map<number, CpuTensor>,
 ): void {
   for (const [name, { spec, use, layout = 'row-major' }] of slots) {
     const tensor = given?.get(name);
@@ -197,6 +197,6 @@ function bind(
           `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
       );
     }
-    found.set(use.buffer, tensor);
+    tensors.set(use.buffer, tensor);
   }
 }
