@@ -153,13 +153,17 @@ export class CpuExecutable implements Executable {
     }
   }
 
-  /** Runs one operation; what goes wrong in it, and the first NaN, is told with its name and line. */
+  /**
+   * Runs one operation; what goes wrong in it, and the first NaN, is told with its name and line. Its
+   * outputs are poisoned before, so that an element it does not write shows.
+   */
   #runChecked(call: ReferenceCall, at: number): void {
     const { definition, line } = this.plan.program.operations[at]!;
     const where =
       `${definition.name} of program ${this.plan.program.name}` +
       (line === '' ? '' : `, recorded at ${line},`);
     try {
+      poison(call);
       definition.reference!(call);
     } catch (error) {
       throw new DeviceError(`${where} failed: ${String(error)}`, { cause: error });
@@ -169,6 +173,16 @@ export class CpuExecutable implements Executable {
       if (bad < 0) continue;
       throw new DeviceError(`${where} gave NaN as element ${bad}; look at its inputs`);
     }
+  }
+}
+
+/** Fills outputs with NaN, or a large integer, but for those that are written in place. */
+function poison({ inputs, outputs }: ReferenceCall): void {
+  for (const { data } of outputs) {
+    const inPlace = inputs.some(
+      (input) => input.data.buffer === data.buffer && input.data.byteOffset === data.byteOffset,
+    );
+    if (!inPlace) data.fill(data instanceof Int32Array ? 0x7eadbeef : NaN);
   }
 }
 
