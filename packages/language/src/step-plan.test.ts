@@ -1,5 +1,5 @@
 import { cpuKernels } from '@rwkv-js/core';
-import { randomRwkv7, releasedShapes, specificationWeights } from '@rwkv-js/testing';
+import { randomWeights, specificationWeights } from '@rwkv-js/testing';
 import {
   byteLength,
   costOf,
@@ -13,6 +13,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 import { recordStep, type StepShape } from './frame.ts';
+import { releasedShapes, rwkv7Entries } from './rwkv7-shapes.ts';
 
 function step(source: WeightSource, shape: Partial<StepShape> = {}): Program {
   const dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
@@ -32,7 +33,7 @@ function callsOfALayer(program: Program): number {
 
 describe('the plan of a step', () => {
   test('of RWKV-7 launches eight kernels a layer where there are composites', () => {
-    const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     expect(callsOfALayer(step(source))).toBe(8);
     // Eight for each of twelve layers; embedding, its norm; sum, rows, norm, head, sample, score.
     expect(plan(step(source), idealKernels).calls).toHaveLength(12 * 8 + 8);
@@ -84,7 +85,7 @@ describe('the plan of a step', () => {
   );
 
   test('of the 7.2B model takes the bytes of its parameters and nothing more', () => {
-    const source = randomRwkv7(releasedShapes['7.2b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['7.2b']!, 'f16'));
     const entries = [...source.tensors];
     const count = entries.reduce((sum, [, { shape }]) => sum + elementCount(shape), 0);
     // The count that the specification gives for this shape.
@@ -97,7 +98,7 @@ describe('the plan of a step', () => {
   });
 
   test('reads all parameters but the embedding once for a token', () => {
-    const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     const { bytesRead, memory } = costOf(plan(step(source), idealKernels));
     const embedding = byteLength(source.tensors.get('emb.weight')!);
     expect(bytesRead).toBeGreaterThan(memory.parameters - embedding + memory.states);
@@ -105,7 +106,7 @@ describe('the plan of a step', () => {
   });
 
   test('needs little more memory for a prompt than what must live at once', () => {
-    const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     for (const table of [idealKernels, cpuKernels('f32')]) {
       const made = plan(step(source, { tokens: 64 }), table);
       const arena = made.buffers.find(({ kind }) => kind === 'intermediate')!.byteLength;

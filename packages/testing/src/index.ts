@@ -1,5 +1,4 @@
-export { randomRwkv7, type Rwkv7Shape } from './random-models.ts';
-export { releasedShapes } from './released-shapes.ts';
+export { randomWeights } from './random-weights.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {
   specificationModels,
