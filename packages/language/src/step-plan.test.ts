@@ -20,14 +20,13 @@ function step(source: WeightSource, shape: Partial<StepShape> = {}): Program {
   return recordStep(readConfig(source), dtypes, { tokens: 1, slots: 1, rows: 1, ...shape });
 }
 
-/** Kernels of one layer: what a model with one more layer has more. */
+/** Kernels from where one layer reads its first state to where the next one does. */
 function callsOfALayer(program: Program): number {
-  const calls = plan(program, idealKernels).calls.map(
-    ({ operation }) => plan(program, idealKernels).program.operations[operation]!,
-  );
-  const starts = calls.flatMap((operation, at) =>
-    operation.inputs.some((id) => program.values[id]!.name?.endsWith('.att_x')) ? [at] : [],
-  );
+  const made = plan(program, idealKernels);
+  const starts = made.calls.flatMap(({ operation }, at) => {
+    const { inputs } = made.program.operations[operation]!;
+    return inputs.some((id) => program.values[id]!.name?.endsWith('.att_x')) ? [at] : [];
+  });
   return starts[1]! - starts[0]!;
 }
 
