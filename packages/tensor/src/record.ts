@@ -203,7 +203,7 @@ function sizesAreCounts(shape: Shape): string {
 /** `file.ts:12` of the code that called the operation, for listings and errors. */
 function callerLine(): string {
   // V8 puts a line with the error's name before the frames; other engines do not.
-  const frames = (new Error().stack ?? '').replace(/^Error\n/, '').split('\n');
+  const frames = (new Error().stack ?? '').split('\n').filter((line) => /:\d+:\d+/.test(line));
   // Frames: this function, Recorder.apply, apply, the function of defineOp, then the caller.
   const frame = frames[4] ?? '';
   const match = /([^/\\(\s]+?)(?:\?[^:]*)?:(\d+):\d+\)?$/.exec(frame.trim());
