@@ -1,7 +1,7 @@
 /**
  * How fast the World tokenizer reads its vocabulary, encodes and decodes, on one core.
  *
- *   node --import tsx --conditions=development bench/tokenizer.ts
+ *   npm run bench -- tokenizer
  *
  * Needs the vocabulary and the texts of ../shared. A row is a text of about 4 MB; MB are 10^6 bytes
  * of UTF-8 and the spread is the slowest and the fastest run.

@@ -8,12 +8,13 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 
 const run = promisify(execFile);
-const root = new URL('..', import.meta.url).pathname;
+const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name: string) => join(root, 'node_modules/.bin', name);
 
 interface Manifest {
@@ -79,7 +80,16 @@ async function problems({ manifest, tarball, files }: Packed): Promise<string[]>
   return found;
 }
 
-/** Installs all tarballs together as a user would, imports each and starts each command. */
+/** What somebody who installed rwkv-js tries first. */
+const firstTry = `
+  import { loadModel, openDevice } from 'rwkv-js';
+  const model = await loadModel({ device: await openDevice() });
+  for await (const piece of model.generate({ prompt: 'Once upon a time', maxTokens: 4 })) {
+    process.stdout.write(piece);
+  }
+`;
+
+/** Installs all tarballs together as a user would, imports each, and uses the embedded model. */
 async function installAndLoad(packed: readonly Packed[], folder: string): Promise<void> {
   await writeFile(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
   const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
@@ -93,6 +103,11 @@ async function installAndLoad(packed: readonly Packed[], folder: string): Promis
       await run(join(folder, 'node_modules/.bin', command), ['--help'], { cwd: folder });
     }
   }
+  const story = await run(process.execPath, ['--input-type=module', '-e', firstTry], {
+    cwd: folder,
+  });
+  if (story.stdout === '') throw new Error('the installed packages generated no text');
+  console.log(`Installed together, they load and write: Once upon a time${story.stdout}`);
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'packed-'));
@@ -112,7 +127,6 @@ try {
     }
   }
   await installAndLoad(packed, folder);
-  console.log('All of them install together and load.');
   if (failed) process.exitCode = 1;
 } finally {
   await rm(folder, { recursive: true, force: true });

@@ -120,7 +120,7 @@ export class Scheduler {
         waiting.reject(error);
       }
       this.#waiting = this.#waiting.filter(
-        (waiting) => !shares.some((share) => share.waiting === waiting),
+        (waiting) => !shares.some((one) => one.waiting === waiting),
       );
       return;
     }
@@ -268,10 +268,11 @@ function nextTurn(): Promise<void> {
     }
     // A page has no setImmediate, and slows chained timers down; messages are not slowed down.
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
+    port1.addEventListener('message', () => {
       port1.close();
       resolve();
-    };
+    });
+    port1.start();
     port2.postMessage(undefined);
   });
 }

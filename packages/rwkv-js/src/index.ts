@@ -1,6 +1,7 @@
 export { openCpu } from '@rwkv-js/core';
 export {
   LanguageModel,
+  modelMemory,
   readConfig,
   recordStep,
   type FeedOptions,
@@ -9,6 +10,7 @@ export {
   type Generation,
   type LanguageModelOptions,
   type ModelConfig,
+  type ModelMemory,
   type Prompt,
   type SamplingOptions,
   type Session,
@@ -17,13 +19,16 @@ export {
 } from '@rwkv-js/language';
 export { stories } from '@rwkv-js/stories';
 export {
+  byteLength,
   DeviceError,
+  elementCount,
   formatProgram,
   FormatError,
   ShapeError,
   UsageError,
   type Device,
   type LoadProgress,
+  type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
 export { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
@@ -31,6 +36,8 @@ export {
   encodeSafetensors,
   openWeights,
   writeSafetensors,
+  type OpenedWeights,
+  type SafetensorsWriter,
   type WeightInput,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';

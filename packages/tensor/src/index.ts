@@ -25,8 +25,16 @@ export {
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
 export { evaluate, tensor } from './evaluate.ts';
 export { halfValues, toBf16Bits, toF16Bits } from './half.ts';
-export type { KernelLaunch, KernelTable, MemoryPolicy, OperationView } from './kernel-table.ts';
-export { splitLoadTime, stepParameters, type LoadTimeSplit } from './load-time.ts';
+export {
+  plainLaunch,
+  type KernelLaunch,
+  type KernelTable,
+  type MemoryPolicy,
+  type OperationView,
+} from './kernel-table.ts';
+export { splitLoadTime, type LoadTimeSplit } from './load-time.ts';
+export { lower, rewrite, viewOf } from './lower.ts';
+export { costOf, idealKernels, NullDevice, type PlanCost } from './null-device.ts';
 export {
   defineOp,
   sizeAt,

@@ -1,5 +1,5 @@
 import type { Attributes, Cost, OpDefinition } from './op.ts';
-import type { TensorSpec } from './spec.ts';
+import { byteLength, elementCount, type TensorSpec } from './spec.ts';
 
 /** One operation as a kernel table sees it. */
 export interface OperationView {
@@ -55,4 +55,30 @@ export interface KernelTable {
    * programs of a model share one upload.
    */
   parameterLayout(definition: OpDefinition, argument: number, spec: TensorSpec): string;
+}
+
+/**
+ * The launch of a kernel named like its operation that reads every input and writes every output once:
+ * for devices without grids, and for counting.
+ */
+export function plainLaunch({
+  definition,
+  attributes,
+  inputs,
+  outputs,
+}: OperationView): KernelLaunch {
+  const bytes = (specs: readonly TensorSpec[]): number =>
+    specs.reduce((total, spec) => total + byteLength(spec), 0);
+  const elements = outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
+  return {
+    kernel: definition.name,
+    grid: [1, 1, 1],
+    scalars: [],
+    scratchBytes: 0,
+    cost: {
+      bytesRead: definition.bytesRead?.(inputs, outputs, attributes) ?? bytes(inputs),
+      bytesWritten: bytes(outputs),
+      operations: definition.operations?.(inputs, outputs, attributes) ?? elements,
+    },
+  };
 }

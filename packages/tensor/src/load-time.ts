@@ -1,4 +1,4 @@
-import { declared, formatAttributes, type Operation, type Program } from './program.ts';
+import { formatAttributes, type Operation, type Program } from './program.ts';
 
 /**
  * A program with the work that depends on parameters alone taken out. What such work gives is a
@@ -113,9 +113,4 @@ function programFor(
     states: new Map(),
     outputs: new Map([['value', move(id)]]),
   };
-}
-
-/** Every parameter that the step of this program takes, derived ones by their expression. */
-export function stepParameters(program: Program): ReturnType<typeof declared> {
-  return declared(splitLoadTime(program).program, 'parameter');
 }

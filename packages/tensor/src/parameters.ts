@@ -2,7 +2,7 @@ import { convert, firstNotFinite } from './convert.ts';
 import type { Device, DeviceTensor } from './device.ts';
 import { isFloating, isPacked, viewBytes, type HostArray } from './dtype.ts';
 import { FormatError, UsageError } from './errors.ts';
-import { splitLoadTime, stepParameters } from './load-time.ts';
+import type { KernelTable } from './kernel-table.ts';
 import { plan } from './plan.ts';
 import { declared, type Program } from './program.ts';
 import { byteLength, formatSpec, sameSpec, type Shape, type TensorSpec } from './spec.ts';
@@ -98,8 +98,8 @@ function collect(device: Device, programs: readonly Program[]): ReadonlyMap<stri
       if (!sameSpec(known, spec)) throw differ(name, formatSpec(known), formatSpec(spec));
       declaredAs.set(name, spec);
     }
-    const { derived } = splitLoadTime(program);
-    for (const [name, { spec, layout }] of plan(program, device.kernels).parameters) {
+    const { parameters, derived } = plan(program, device.kernels);
+    for (const [name, { spec, layout }] of parameters) {
       const known = wanted.get(name);
       if (known && known.layout !== layout) throw differ(name, known.layout, layout);
       wanted.set(name, known ?? { spec, layout, derived: derived.get(name) });
@@ -226,11 +226,11 @@ function parametersAsStates(program: Program): Program {
   return { ...program, values, states };
 }
 
-/** Bytes of the parameters that the steps of `programs` take, without loading anything. */
-export function parameterBytes(programs: readonly Program[]): number {
+/** Bytes of the parameters that the steps of `programs` take on a device, without loading anything. */
+export function parameterBytes(programs: readonly Program[], table: KernelTable): number {
   const specs = new Map<string, TensorSpec>();
   for (const program of programs) {
-    for (const [name, spec] of stepParameters(program)) specs.set(name, spec);
+    for (const [name, slot] of plan(program, table).parameters) specs.set(name, slot.spec);
   }
   return [...specs.values()].reduce((sum, spec) => sum + byteLength(spec), 0);
 }

@@ -2,6 +2,7 @@ import { placeInArena, type Lifetime } from './arena.ts';
 import { ShapeError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
 import { splitLoadTime } from './load-time.ts';
+import { lower, viewOf } from './lower.ts';
 import type { Cost } from './op.ts';
 import { formatSpec, type TensorSpec } from './spec.ts';
 import type { Operation, Program } from './program.ts';
@@ -50,6 +51,8 @@ export interface Plan {
   readonly parameters: ReadonlyMap<string, PlanSlot & { readonly layout: string }>;
   readonly states: ReadonlyMap<string, PlanSlot>;
   readonly outputs: ReadonlyMap<string, PlanSlot>;
+  /** How the parameters that are no tensors of a file are made, once, at load; see `splitLoadTime`. */
+  readonly derived: ReadonlyMap<string, Program>;
 }
 
 /** Where a value lies: a buffer and an offset in it. */
@@ -59,15 +62,17 @@ interface Place {
 }
 
 /**
- * Lays a program out for a device: takes load-time work out, orders readers of a state before its
- * writer, gives every value its memory and asks the table how each operation is launched.
+ * Lays a program out for a device: lowers the composites it has no kernel for, takes load-time work
+ * out, orders readers of a state before its writer, gives every value its memory and asks the table
+ * how each operation is launched.
  *
  * @throws UsageError when the device lacks an operation or cannot bind its buffers, when a state's
  * update cannot be written where the state lies, and for an output that no operation gives;
  * ShapeError for a parameter that operations want in different layouts.
  */
 export function plan(program: Program, table: KernelTable): Plan {
-  const step = orderStateReaders(splitLoadTime(program).program);
+  const { program: split, derived } = splitLoadTime(lower(program, table));
+  const step = orderStateReaders(split);
   const aliases = findAliases(step);
   const root = (id: number): number => ownerOf(aliases, id);
 
@@ -116,6 +121,7 @@ export function plan(program: Program, table: KernelTable): Plan {
         { spec: step.values[id]!.spec, use: useOf(id, 'read') },
       ]),
     ),
+    derived,
   };
 }
 
@@ -127,13 +133,11 @@ function makeCall(
   root: (id: number) => number,
   useOf: (id: number, access: BufferUse['access']) => BufferUse,
 ): KernelCall {
-  const specOf = (id: number): TensorSpec => step.values[id]!.spec;
-  const inputs = operation.inputs.map(specOf);
-  const outputs = operation.outputs.map(specOf);
-  const { definition, attributes } = operation;
-  const launch = table.launch({ definition, attributes, inputs, outputs });
+  const { definition } = operation;
+  const view = viewOf(step, operation);
+  const launch = table.launch(view);
   if (!launch) {
-    const given = inputs.map(formatSpec).join(', ');
+    const given = view.inputs.map(formatSpec).join(', ');
     throw new UsageError(
       `device ${table.name} has no kernel for ${definition.name}(${given})` +
         `${operation.line && ` recorded at ${operation.line}`}; use another device or other dtypes`,
@@ -144,7 +148,8 @@ function makeCall(
     ...operation.inputs.map((id) => useOf(id, written.has(root(id)) ? 'readwrite' : 'read')),
     ...operation.outputs.map((id) => useOf(id, 'write')),
   ];
-  const distinct = new Set(uses.map((use) => use.buffer)).size;
+  // Values that share the arena are bound one by one all the same.
+  const distinct = new Set(uses.map((use) => `${use.buffer} ${use.byteOffset}`)).size;
   if (distinct > table.memory.bindings) {
     throw new UsageError(
       `${definition.name} takes ${distinct} buffers and device ${table.name} binds ` +
@@ -157,7 +162,7 @@ function makeCall(
   );
   if (tooLarge !== undefined) {
     throw new UsageError(
-      `${definition.name} takes ${formatSpec(specOf(tooLarge))} and an argument of device ` +
+      `${definition.name} takes ${formatSpec(step.values[tooLarge]!.spec)} and an argument of device ` +
         `${table.name} holds ${largestBinding} bytes; record it in smaller parts`,
     );
   }

@@ -27,6 +27,8 @@ export class Recorder {
   readonly #operations: Operation[] = [];
   readonly #named = new Map<string, Value>();
   readonly #states = new Map<string, StateSlot>();
+  /** The line that operations are said to come from, when they stand for one that was recorded before. */
+  line: string | undefined;
   #finished = false;
 
   /** A small host array that is given anew at each run. */
@@ -97,14 +99,15 @@ export class Recorder {
     this.#checkOpen();
     for (const input of inputs) this.#check(definition.name, input);
     const names = definition.arguments;
-    if (inputs.length < names.length) {
+    if (inputs.length < names.filter((name) => !name.endsWith('?')).length) {
       throw new UsageError(
         `${definition.name} takes ${names.join(', ')} and was given ${inputs.length} of them`,
       );
     }
     const fail = (expected: string): never => {
       const found = inputs.map(
-        (input, i) => `${names[Math.min(i, names.length - 1)]} ${formatSpec(input)}`,
+        (input, i) =>
+          `${names[Math.min(i, names.length - 1)]!.replace('?', '')} ${formatSpec(input)}`,
       );
       throw new ShapeError(`${definition.name}(${found.join(', ')}): ${expected}`);
     };
@@ -116,7 +119,7 @@ export class Recorder {
       attributes,
       inputs: inputs.map((input) => input.id),
       outputs: outputs.map((output) => output.id),
-      line: callerLine(),
+      line: this.line ?? callerLine(),
     });
     return outputs;
   }

@@ -1,3 +1,5 @@
+export { randomRwkv7, type Rwkv7Shape } from './random-models.ts';
+export { releasedShapes } from './released-shapes.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {
   specificationModels,

@@ -1,5 +1,5 @@
 import { UsageError } from './errors.ts';
-import { TextStream } from './text-stream.ts';
+import { textStream, type TextStream } from './text-stream.ts';
 import { toBytes, typeName } from './to-bytes.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -63,7 +63,7 @@ export abstract class TableTokenizer implements Tokenizer {
   }
 
   stream(): TextStream {
-    return new TextStream((id) => this.#view(id));
+    return textStream((id) => this.#view(id));
   }
 
   #view(id: number): Uint8Array {

@@ -64,7 +64,13 @@ describe('streaming', () => {
   test('holds a character back until its last byte', () => {
     const stream = bytewise.stream();
     expect([...utf8.encode('a🙂é')].map((byte) => stream.push(byte))).toEqual([
-      ...['a', '', '', '', '🙂', '', 'é'],
+      'a',
+      '',
+      '',
+      '',
+      '🙂',
+      '',
+      'é',
     ]);
     expect(stream.flush()).toBe('');
   });

@@ -48,9 +48,15 @@ describe('a World tokenizer', () => {
     const words = (text: string) => [...small.encode(text)].map((id) => small.decode([id]));
     expect(words('thereabout the it')).toEqual([
       'there',
-      ...['a', 'b', 'o', 'u', 't'],
+      'a',
+      'b',
+      'o',
+      'u',
+      't',
       ' the',
-      ...[' ', 'i', 't'],
+      ' ',
+      'i',
+      't',
     ]);
     expect([...small.encode('你好🙂')]).toEqual([idOf('你好'), idOf('🙂')]);
     expect(words(' '.repeat(21)).map((word) => word.length)).toEqual([8, 8, 2, 2, 1]);

@@ -29,8 +29,11 @@ export async function fileSink(path: string): Promise<FileSink> {
   async function abort(): Promise<void> {
     if (dropped) return;
     dropped = true;
-    await handle.close();
-    await rm(temporary, { force: true });
+    try {
+      await handle.close();
+    } finally {
+      await rm(temporary, { force: true });
+    }
   }
 
   async function writeAt(bytes: Uint8Array, at: number, position: number): Promise<number> {

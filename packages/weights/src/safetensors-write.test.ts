@@ -152,6 +152,27 @@ describe('writeSafetensors', () => {
     await expect(writer.write('half', new Uint16Array(2))).rejects.toThrow(/4 were given/);
   });
 
+  test('a chunk that the sink does not take fails the close too, and drops the file', async () => {
+    const done: string[] = [];
+    const writer = await writeSafetensors(
+      {
+        async write(position) {
+          if (position > 0) throw new Error('disk full');
+        },
+        async close() {
+          done.push('close');
+        },
+        async abort() {
+          done.push('abort');
+        },
+      },
+      [announced[2]],
+    );
+    await expect(writer.write('half', Uint16Array.of(1))).rejects.toThrow('disk full');
+    await expect(writer.close()).rejects.toThrow('disk full');
+    expect(done).toEqual(['abort']);
+  });
+
   test('an aborted signal stops it', async () => {
     const controller = new AbortController();
     await using writer = await writeSafetensors(path, announced, { signal: controller.signal });

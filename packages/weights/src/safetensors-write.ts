@@ -54,10 +54,13 @@ export async function writeSafetensors(
   const label = typeof target === 'string' ? target : 'safetensors';
   const written = new Map(Array.from(ranges.keys(), (name) => [name, 0]));
   let state: 'open' | 'closed' | 'aborted' = 'open';
+  // One write after another; when one fails, so do those behind it, and the close.
+  let last: Promise<void> = Promise.resolve();
 
   async function abort(): Promise<void> {
     if (state !== 'open') return;
     state = 'aborted';
+    await last.catch(() => {});
     await sink.abort();
   }
 
@@ -80,7 +83,8 @@ export async function writeSafetensors(
     // Counted before waiting, so that the next chunk may be queued behind this one.
     written.set(name, before + bytes.byteLength);
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    await sink.write(range.offset + before, view);
+    last = last.then(() => sink.write(range.offset + before, view));
+    await last;
   }
 
   async function close(): Promise<void> {
@@ -93,6 +97,12 @@ export async function writeSafetensors(
         `Writing ${label}: tensor ${quote(name)} takes ${length} bytes, and ${have} were given; ` +
           `the file was dropped.`,
       );
+    }
+    try {
+      await last;
+    } catch (error) {
+      await abort();
+      throw error;
     }
     state = 'closed';
     await sink.close();

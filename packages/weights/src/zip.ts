@@ -175,7 +175,8 @@ function widen(narrow: EntryNumbers, extra: DataView, label: string): EntryNumbe
   if (narrow.size !== full && narrow.compressed !== full && narrow.localHeader !== full) {
     return narrow;
   }
-  let [at, end] = zip64Field(extra, label);
+  const [start, end] = zip64Field(extra, label);
+  let at = start;
   const wide = (value: number): number => {
     if (value !== full) return value;
     if (at + 8 > end) throw damaged(label, 'an entry lacks its 64-bit sizes');

@@ -106,7 +106,7 @@ export class CpuExecutable implements Executable {
       }
       for (const { call, operation } of this.#calls) {
         if (this.#debug) this.#runChecked(call, operation);
-        else this.plan.program.operations[operation]!.definition.reference(call);
+        else this.plan.program.operations[operation]!.definition.reference!(call);
       }
     });
   }
@@ -160,7 +160,7 @@ export class CpuExecutable implements Executable {
       `${definition.name} of program ${this.plan.program.name}` +
       (line === '' ? '' : `, recorded at ${line},`);
     try {
-      definition.reference(call);
+      definition.reference!(call);
     } catch (error) {
       throw new DeviceError(`${where} failed: ${String(error)}`, { cause: error });
     }
@@ -179,7 +179,7 @@ function bind(
   plan: Plan,
   slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
   given: ReadonlyMap<string, DeviceTensor> | undefined,
-  found: Map<number, CpuTensor>,
+  tensors: Map<number, CpuTensor>,
 ): void {
   for (const [name, { spec, use, layout = 'row-major' }] of slots) {
     const tensor = given?.get(name);
@@ -197,6 +197,6 @@ function bind(
           `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
       );
     }
-    found.set(use.buffer, tensor);
+    tensors.set(use.buffer, tensor);
   }
 }

@@ -1,11 +1,4 @@
-import {
-  elementCount,
-  halfValues,
-  sameShape,
-  sizeAt,
-  type HostTensor,
-  type Shape,
-} from '@rwkv-js/tensor';
+import { elementCount, halfValues, sizeAt, type HostTensor, type Shape } from '@rwkv-js/tensor';
 
 /** Elements of an activation: single precision, or double on a device that was opened for it. */
 export type Floats = Float32Array | Float64Array;
@@ -38,28 +31,27 @@ export function broadcastShape(a: Shape, b: Shape): Shape | undefined {
 /** The elements of `tensor` repeated to `shape`; the tensor's own array when nothing repeats. */
 export function expand(tensor: HostTensor, shape: Shape): Floats {
   const source = floats(tensor);
-  if (sameShape(tensor.shape, shape)) return source;
   const count = elementCount(shape);
+  // As many elements: at most axes of size one were added.
+  if (source.length === count) return source;
   const target = source instanceof Float64Array ? new Float64Array(count) : new Float32Array(count);
-  // Walk the axes of `shape`, slowest first; a repeated axis does not move in the source.
-  const strides: number[] = [];
-  let stride = 1;
-  for (let axis = 1; axis <= shape.length; axis++) {
-    const size = sizeAt(tensor.shape, -axis);
-    strides.unshift(size === 1 ? 0 : stride);
-    stride *= size;
-  }
-  const fill = (axis: number, from: number, to: number): number => {
-    const size = shape[axis]!;
-    const step = strides[axis]!;
-    if (axis === shape.length - 1) {
-      for (let i = 0; i < size; i++) target[to + i] = source[from + i * step]!;
-      return to + size;
+  const missing = shape.length - tensor.shape.length;
+  const fill = (axis: number, from: number, to: number): void => {
+    // Elements of one part along this axis, in the tensor and in the result.
+    const inner = elementCount(tensor.shape.slice(Math.max(0, axis - missing)));
+    const size = elementCount(shape.slice(axis));
+    if (inner === size) {
+      target.set(source.subarray(from, from + size), to);
+      return;
     }
-    for (let i = 0; i < size; i++) to = fill(axis + 1, from + i * step, to);
-    return to;
+    if (inner === 1) {
+      target.fill(source[from]!, to, to + size);
+      return;
+    }
+    const repeats = sizeAt(tensor.shape, axis - shape.length) === 1;
+    const [step, stepTo] = [repeats ? 0 : inner / shape[axis]!, size / shape[axis]!];
+    for (let i = 0; i < shape[axis]!; i++) fill(axis + 1, from + i * step, to + i * stepTo);
   };
-  if (shape.length === 0) target[0] = source[0]!;
-  else fill(0, 0, 0);
+  fill(0, 0, 0);
   return target;
 }

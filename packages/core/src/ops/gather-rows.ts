@@ -1,4 +1,4 @@
-import { defineOp, type Value } from '@rwkv-js/tensor';
+import { byteLength, defineOp, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
 import { expectIndexes, floatMatrix } from './shape-rules.ts';
 
@@ -30,5 +30,7 @@ export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
       }
     });
   },
+  bytesRead: ([table, indexes]) =>
+    byteLength(indexes!) + byteLength({ ...table!, shape: [indexes!.shape[0]!, table!.shape[1]!] }),
   operations: () => 0,
 });

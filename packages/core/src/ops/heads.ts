@@ -1,5 +1,5 @@
 import type { HostTensor, TensorSpec } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats, type Floats } from './floats.ts';
 import { clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
 import { expectFloats, type Fail } from './shape-rules.ts';
 
@@ -42,23 +42,42 @@ export function headShapes(
   ];
 }
 
+/** One token of one head: its vectors, widened, where its result goes, and the head's matrix. */
+export interface HeadStep {
+  readonly head: number;
+  /** The part of each of `rows` that belongs to this token and head, in their order. */
+  readonly vectors: readonly Float64Array[];
+  /** [headSize, headSize], read and updated. */
+  readonly matrix: Floats;
+  /** [headSize], to be written. */
+  readonly y: Floats;
+}
+
 /**
- * Walks a step head by head and token by token. `visit` gets the head's matrix, which it updates, and
- * the first channel of this token and head in the rows.
+ * Walks a step head by head and token by token. The vectors are widened once, since every element of
+ * them meets every row or column of the matrix.
  */
 export function forEachHeadStep(
+  rows: readonly HostTensor[],
   state: HostTensor,
-  y: HostTensor,
   offsets: HostTensor,
-  visit: (matrix: Floats, channel: number, head: number) => void,
+  y: HostTensor,
+  visit: (step: HeadStep) => void,
 ): void {
   const { heads, headSize, width } = headSizes(state);
   const size = headSize * headSize;
-  const all = state.data as Floats;
+  const sources = rows.map(floats);
+  const vectors = rows.map(() => new Float64Array(headSize));
   for (const { slot, start, end } of sequencesOf(offsets)) {
     for (let head = 0; head < heads; head++) {
-      const matrix = all.subarray((slot * heads + head) * size, (slot * heads + head + 1) * size);
-      for (let t = start; t < end; t++) visit(matrix, t * width + head * headSize, head);
+      const first = (slot * heads + head) * size;
+      const matrix = (state.data as Floats).subarray(first, first + size);
+      for (let t = start; t < end; t++) {
+        const channel = t * width + head * headSize;
+        sources.forEach((row, i) => vectors[i]!.set(row.subarray(channel, channel + headSize)));
+        const result = (y.data as Floats).subarray(channel, channel + headSize);
+        visit({ head, vectors, matrix, y: result });
+      }
     }
   }
   clearPadding(y, offsets);

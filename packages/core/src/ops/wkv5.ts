@@ -1,6 +1,6 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
 import { floats, type Floats } from './floats.ts';
-import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
+import { forEachHeadStep, headShapes, headSizes, type HeadStep } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
 
@@ -33,19 +33,12 @@ export const wkv5 = defineOp<
     return headShapes({ r: r!, k: k!, v: v! }, state!, offsets!, fail);
   },
   reference({ inputs, outputs: [y, next] }) {
-    const [r, k, v, decay, bonus] = inputs.slice(0, 5).map(floats);
+    const [decay, bonus] = [floats(inputs[3]!), floats(inputs[4]!)];
     const { headSize } = headSizes(inputs[5]!);
     carryState(inputs[5]!, next!);
-    forEachHeadStep(next!, y!, inputs[6]!, (matrix, channel, head) => {
-      stepHead(
-        matrix,
-        r!.subarray(channel, channel + headSize),
-        k!.subarray(channel, channel + headSize),
-        v!.subarray(channel, channel + headSize),
-        decay!.subarray(head * headSize, (head + 1) * headSize),
-        bonus!.subarray(head * headSize, (head + 1) * headSize),
-        y!.data.subarray(channel, channel + headSize) as Floats,
-      );
+    forEachHeadStep(inputs.slice(0, 3), next!, inputs[6]!, y!, (step) => {
+      const [first, end] = [step.head * headSize, (step.head + 1) * headSize];
+      stepHead(step, decay.subarray(first, end), bonus.subarray(first, end));
     });
   },
   inPlace: [[1, 5]],
@@ -53,24 +46,17 @@ export const wkv5 = defineOp<
 });
 
 /** One token of one head; RWKV-5 and RWKV-6 differ only in where the decay comes from. */
-export function stepHead(
-  matrix: Floats,
-  r: Floats,
-  k: Floats,
-  v: Floats,
-  decay: Floats,
-  bonus: Floats,
-  y: Floats,
-): void {
-  const n = r.length;
-  // The sum over key channels runs in the outer loop; doubles keep it as exact as a single sum.
+export function stepHead({ vectors, matrix, y }: HeadStep, decay: Floats, bonus: Floats): void {
+  const [r, k, v] = vectors as [Float64Array, Float64Array, Float64Array];
+  const n = y.length;
+  // Rows of the matrix are key channels, which y sums over: the sums grow side by side.
   const sums = new Float64Array(n);
   for (let i = 0; i < n; i++) {
+    const row = matrix.subarray(i * n, (i + 1) * n);
     for (let j = 0; j < n; j++) {
       const entering = k[i]! * v[j]!;
-      const old = matrix[i * n + j]!;
-      sums[j]! += r[i]! * (old + bonus[i]! * entering);
-      matrix[i * n + j] = decay[i]! * old + entering;
+      sums[j]! += r[i]! * (row[j]! + bonus[i]! * entering);
+      row[j] = decay[i]! * row[j]! + entering;
     }
   }
   y.set(sums);

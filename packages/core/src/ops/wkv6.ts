@@ -1,5 +1,5 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
-import { floats, type Floats } from './floats.ts';
+import { floats } from './floats.ts';
 import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
@@ -34,19 +34,12 @@ export const wkv6 = defineOp<
     return headShapes({ r: r!, k: k!, v: v!, decay: decay! }, state!, offsets!, fail);
   },
   reference({ inputs, outputs: [y, next] }) {
-    const [r, k, v, decay, bonus] = inputs.slice(0, 5).map(floats);
+    const bonus = floats(inputs[4]!);
     const { headSize } = headSizes(inputs[5]!);
     carryState(inputs[5]!, next!);
-    forEachHeadStep(next!, y!, inputs[6]!, (matrix, channel, head) => {
-      stepHead(
-        matrix,
-        r!.subarray(channel, channel + headSize),
-        k!.subarray(channel, channel + headSize),
-        v!.subarray(channel, channel + headSize),
-        decay!.subarray(channel, channel + headSize),
-        bonus!.subarray(head * headSize, (head + 1) * headSize),
-        y!.data.subarray(channel, channel + headSize) as Floats,
-      );
+    forEachHeadStep(inputs.slice(0, 4), next!, inputs[6]!, y!, (step) => {
+      const [first, end] = [step.head * headSize, (step.head + 1) * headSize];
+      stepHead(step, step.vectors[3]!, bonus.subarray(first, end));
     });
   },
   inPlace: [[1, 5]],

@@ -1,6 +1,5 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
-import { floats } from './floats.ts';
-import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
+import { forEachHeadStep, headShapes, type HeadStep } from './heads.ts';
 import { carryState } from './sequences.ts';
 
 /**
@@ -32,27 +31,35 @@ export const wkv7 = defineOp<
     return headShapes(rows, state!, offsets!, fail);
   },
   reference({ inputs, outputs: [y, next] }) {
-    const [r, decay, k, v, a, b] = inputs.slice(0, 6).map(floats);
-    const { headSize: n } = headSizes(inputs[6]!);
-    const result = y!.data;
     carryState(inputs[6]!, next!);
-    forEachHeadStep(next!, y!, inputs[7]!, (matrix, channel) => {
-      for (let i = 0; i < n; i++) {
-        const row = i * n;
-        let read = 0;
-        for (let j = 0; j < n; j++) read += matrix[row + j]! * a![channel + j]!;
-        let sum = 0;
-        for (let j = 0; j < n; j++) {
-          const at = channel + j;
-          const entry =
-            matrix[row + j]! * decay![at]! + read * b![at]! + v![channel + i]! * k![at]!;
-          matrix[row + j] = entry;
-          sum += entry * r![at]!;
-        }
-        result[channel + i] = sum;
-      }
-    });
+    forEachHeadStep(inputs.slice(0, 6), next!, inputs[7]!, y!, stepHead);
   },
   inPlace: [[1, 6]],
   operations: ([r, , , , , , state]) => 9 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
 });
+
+function stepHead({ vectors, matrix, y }: HeadStep): void {
+  const [r, decay, k, v, a, b] = vectors as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const n = y.length;
+  // Row i of the matrix belongs to value channel i: all it needs is itself and the vectors.
+  for (let i = 0; i < n; i++) {
+    const row = matrix.subarray(i * n, (i + 1) * n);
+    const value = v[i]!;
+    let read = 0;
+    for (let j = 0; j < n; j++) read += row[j]! * a[j]!;
+    let sum = 0;
+    for (let j = 0; j < n; j++) {
+      const entry = row[j]! * decay[j]! + read * b[j]! + value * k[j]!;
+      row[j] = entry;
+      sum += entry * r[j]!;
+    }
+    y[i] = sum;
+  }
+}

@@ -1,0 +1,15 @@
+const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
+  cpu: async () => (await import('./cpu.ts')).benchCpu(),
+  load: async () => (await import('./load.ts')).benchLoad(),
+  tokenizer: () => import('./tokenizer.ts'),
+};
+
+const name = process.argv[2] ?? '';
+const benchmark = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
+if (benchmark) {
+  await benchmark();
+} else {
+  const names = Object.keys(benchmarks).join(', ');
+  console.error(`usage: npm run bench -- NAME, with NAME one of: ${names}`);
+  process.exitCode = 2;
+}

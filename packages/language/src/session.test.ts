@@ -1,0 +1,294 @@
+import { openCpu } from '@rwkv-js/core';
+import { specificationWeights } from '@rwkv-js/testing';
+import { DeviceError, type Device, type Executable } from '@rwkv-js/tensor';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LanguageModel } from './model.ts';
+import type { Session } from './session.ts';
+import type { SessionState } from './session-state.ts';
+
+let device: Device;
+let model: LanguageModel;
+
+beforeEach(async () => {
+  device = openCpu();
+  model = await LanguageModel.load(specificationWeights('6'), { device, slots: 3 });
+});
+
+afterEach(async () => {
+  await model.dispose();
+  await device.dispose();
+});
+
+async function logitsOf(tokens: readonly number[]): Promise<Float32Array> {
+  const session = model.session();
+  await session.feed(tokens);
+  const logits = await session.logits();
+  await session.dispose();
+  return logits;
+}
+
+describe('a session', () => {
+  test('refuses tokens that the model does not have and stays as it was', async () => {
+    const session = model.session();
+    await session.feed([1, 2]);
+    for (const bad of [-1, 12, 1.5, NaN]) {
+      await expect(session.feed([3, bad])).rejects.toThrow(
+        `token ${bad} at place 1 is none of this model's, which are whole numbers from 0 to 11`,
+      );
+    }
+    expect(session.tokenCount).toBe(2);
+    expect(await session.logits()).toEqual(await logitsOf([1, 2]));
+  });
+
+  test('refuses text without a tokenizer', async () => {
+    await expect(model.session().feed('hello')).rejects.toThrow(
+      'this model was loaded without a tokenizer and was given text',
+    );
+  });
+
+  test('takes an empty prompt as nothing', async () => {
+    const session = model.session();
+    await session.feed([]);
+    expect(session.tokenCount).toBe(0);
+    await expect(session.logits()).rejects.toThrow('has read nothing yet');
+    await expect(session.score([1])).rejects.toThrow('has read nothing yet');
+  });
+
+  test('gives the logits after every token as after each prefix', async () => {
+    const tokens = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4, 6];
+    const session = model.session();
+    const rows: Float32Array[] = [];
+    await session.feedWithLogits(tokens, (row, index) => {
+      expect(index).toBe(rows.length);
+      rows.push(row);
+    });
+    expect(rows).toHaveLength(tokens.length);
+    for (const length of [1, 2, 16, 17, 21]) {
+      expect(rows[length - 1]).toEqual(await logitsOf(tokens.slice(0, length)));
+    }
+    expect(await session.logits()).toEqual(rows.at(-1));
+  });
+
+  test('scores tokens by the logits before them, whether those are known or pending', async () => {
+    const tokens = [3, 1, 4, 1, 5];
+    const expected: number[] = [];
+    for (const [i, token] of tokens.entries()) {
+      const logits = await logitsOf([0, ...tokens.slice(0, i)]);
+      const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
+      expected.push(logits[token]! - Math.log(total));
+    }
+    const pending = model.session();
+    await pending.feed([0]);
+    const known = model.session();
+    await known.feed([0]);
+    await known.logits();
+    const pieces = model.session();
+    await pieces.feed([0]);
+    const joined = [
+      ...(await pieces.score([3])),
+      ...(await pieces.score([1, 4])),
+      ...(await pieces.score([1, 5])),
+    ];
+    for (const scores of [await pending.score(tokens), await known.score(tokens), joined]) {
+      scores.forEach((score, i) => expect(score).toBeCloseTo(expected[i]!, 5));
+    }
+    expect(await known.logits()).toEqual(await logitsOf([0, ...tokens]));
+    expect(await pieces.logits()).toEqual(await logitsOf([0, ...tokens]));
+  });
+
+  test('does one thing at a time', async () => {
+    const session = model.session();
+    const first = session.feed([1, 2, 3]);
+    await expect(session.logits()).rejects.toThrow('logits while this session is busy with feed');
+    await first;
+    expect(await session.logits()).toEqual(await logitsOf([1, 2, 3]));
+  });
+
+  test('refuses everything after it was disposed, and a second dispose does nothing', async () => {
+    const session = model.session();
+    await session.feed([1]);
+    await session.dispose();
+    await session.dispose();
+    await expect(session.feed([1])).rejects.toThrow('feed on a session that was disposed');
+    await expect(session.save()).rejects.toThrow('save on a session that was disposed');
+  });
+
+  test('of a disposed model says so; what waits is told', async () => {
+    const session = model.session();
+    const waiting = expect(session.feed(Array.from({ length: 500 }, () => 1))).rejects.toThrow(
+      'the model was disposed',
+    );
+    await model.dispose();
+    await model.dispose();
+    await waiting;
+    await expect(session.feed([1, 2])).rejects.toThrow('the model was disposed; load it again');
+  });
+
+  test('stops reading within a step when it is aborted and keeps what it read', async () => {
+    const tokens = Array.from({ length: 300 }, (_, i) => i % 12);
+    for (const steps of [0, 1, 3]) {
+      const session = model.session();
+      await session.feed([5]);
+      const controller = new AbortController();
+      let seen = 0;
+      if (steps === 0) controller.abort();
+      const feeding = session.feed(tokens, {
+        signal: controller.signal,
+        progress: () => {
+          seen += 1;
+          if (seen === steps) controller.abort();
+        },
+      });
+      await expect(feeding).rejects.toMatchObject({ name: 'AbortError' });
+      const read = session.tokenCount;
+      expect(read).toBeLessThan(300);
+      await session.feed([7]);
+      const straight = await logitsOf([...[5, ...tokens].slice(0, read), 7]);
+      expect(await session.logits()).toEqual(straight);
+    }
+  });
+
+  test('refuses a state of other sizes and stays as it was', async () => {
+    const session = model.session();
+    await session.feed([1, 2]);
+    const saved = await session.save();
+    const tensors = new Map(saved.tensors);
+    tensors.set('state.0.wkv', new Float32Array(3));
+    const damaged: SessionState = { ...saved, tensors };
+    await expect(session.restore(damaged)).rejects.toThrow(
+      "a saved state has 3 elements of 'state.0.wkv'; the model keeps 128",
+    );
+    await expect(session.restore({ ...saved, kind: 'rwkv-4 1x2' })).rejects.toThrow(
+      'a state of rwkv-4 1x2 was given to rwkv-6 2x16',
+    );
+    expect(() => model.session({ state: damaged })).toThrow('the state is damaged');
+    expect(await session.logits()).toEqual(await logitsOf([1, 2]));
+  });
+
+  test('is lost when a step fails, says so, and takes a saved state again', async () => {
+    const flaky = failingDevice(device);
+    await using other = await LanguageModel.load(specificationWeights('6'), {
+      device: flaky.device,
+    });
+    const session = other.session();
+    await session.feed([1, 2, 3]);
+    const saved = await session.save();
+    const bystander = other.session();
+    await bystander.feed([4, 5]);
+
+    flaky.fail = true;
+    await expect(session.feed([4, 5])).rejects.toThrow('the card fell off the bus');
+    flaky.fail = false;
+    await expect(session.logits()).rejects.toThrow(
+      'logits on a session whose state was lost when the device failed (the card fell off the bus)',
+    );
+    await session.restore(saved);
+    expect(await session.logits()).toEqual(await logitsOf([1, 2, 3]));
+    expect(await bystander.logits()).toEqual(await logitsOf([4, 5]));
+  });
+});
+
+/** The device, with steps that fail while they are told to. */
+function failingDevice(inner: Device): { device: Device; fail: boolean } {
+  const control = {
+    fail: false,
+    device: new Proxy(inner, {
+      get(target, property) {
+        const member: unknown = Reflect.get(target, property, target);
+        if (typeof member !== 'function') return member;
+        if (property !== 'compile') return member.bind(target) as unknown;
+        return async (...given: Parameters<Device['compile']>): Promise<Executable> => {
+          const executable = await target.compile(...given);
+          return {
+            plan: executable.plan,
+            run: (inputs) => executable.run(inputs),
+            read: async (...names) => {
+              if (control.fail) throw new DeviceError('the card fell off the bus');
+              return executable.read(...names);
+            },
+            dispose: () => executable.dispose(),
+          };
+        };
+      },
+    }),
+  };
+  return control;
+}
+
+describe('sessions of one model', () => {
+  test('give the same bits together as alone, though they outnumber the slots', async () => {
+    const prompts = Array.from({ length: 8 }, (_, i) =>
+      Array.from({ length: [1, 0, 3, 70, 16, 5, 64, 2][i]! + 1 }, (__, t) => (t * 7 + i) % 12),
+    );
+    const together = await Promise.all(
+      prompts.map(async (prompt) => {
+        const session = model.session();
+        await session.feed(prompt);
+        return session.logits();
+      }),
+    );
+    for (const [i, prompt] of prompts.entries()) {
+      expect(together[i]).toEqual(await logitsOf(prompt));
+    }
+  });
+
+  test('never mix: any actions leave each with its own text', async () => {
+    type Track = { session: Session; text: number[] };
+    const action = fc.record({
+      kind: fc.constantFrom('feed', 'generate', 'fork', 'restore', 'dispose', 'logits'),
+      which: fc.nat(5),
+      tokens: fc.array(fc.nat(11), { minLength: 1, maxLength: 20 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { minLength: 4, maxLength: 24 }), async (actions) => {
+        const tracks: Track[] = Array.from({ length: 3 }, () => ({
+          session: model.session(),
+          text: [],
+        }));
+        const saved = new Map<Track, { state: SessionState; text: number[] }>();
+        // Groups of actions run at the same time, on different sessions.
+        for (let at = 0; at < actions.length; at += 4) {
+          const group = new Map(
+            actions.slice(at, at + 4).map((one) => [tracks[one.which % tracks.length]!, one]),
+          );
+          await Promise.all(
+            [...group].map(async ([track, { kind, tokens }]) => {
+              const { session } = track;
+              if (kind === 'feed' || track.text.length === 0) {
+                await session.feed(tokens);
+                track.text.push(...tokens);
+              } else if (kind === 'generate') {
+                const generation = session.generate({ maxTokens: 3, seed: 1, stopTokens: [] });
+                await generation.text();
+                track.text.push(...generation.tokens);
+              } else if (kind === 'fork') {
+                tracks.push({ session: await session.fork(), text: [...track.text] });
+                saved.set(track, { state: await session.save(), text: [...track.text] });
+              } else if (kind === 'restore') {
+                const old = saved.get(track);
+                if (old) {
+                  await session.restore(old.state);
+                  track.text = [...old.text];
+                }
+              } else if (kind === 'dispose') {
+                await session.dispose();
+                track.session = model.session();
+                track.text = [];
+                saved.delete(track);
+              } else {
+                expect(await session.logits()).toEqual(await logitsOf(track.text));
+              }
+            }),
+          );
+        }
+        for (const { session, text } of tracks) {
+          expect(session.tokenCount).toBe(text.length);
+          if (text.length > 0) expect(await session.logits()).toEqual(await logitsOf(text));
+          await session.dispose();
+        }
+      }),
+      { seed: 11, numRuns: 25 },
+    );
+  });
+});
