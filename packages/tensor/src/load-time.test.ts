@@ -9,10 +9,13 @@ import {
   transpose,
 } from '@rwkv-js/core';
 import { describe, expect, test } from 'vitest';
-import { splitLoadTime, stepParameters } from './load-time.ts';
-import { declared, formatProgram } from './program.ts';
+import { splitLoadTime } from './load-time.ts';
+import { declared, formatProgram, type Program } from './program.ts';
 import { record } from './record.ts';
 import { f16, f32, i32 } from './spec.ts';
+
+const stepParameters = (program: Program): ReturnType<typeof declared> =>
+  declared(splitLoadTime(program).program, 'parameter');
 
 describe('splitLoadTime', () => {
   test('takes out what depends on parameters alone, and keeps the rest', () => {

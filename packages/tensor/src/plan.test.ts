@@ -282,7 +282,7 @@ function interpret(
     return { ...spec, data };
   });
   for (const { definition, inputs, outputs, attributes } of program.operations) {
-    definition.reference({
+    definition.reference!({
       inputs: inputs.map((id) => values[id]),
       outputs: outputs.map((id) => values[id]),
       attributes,
