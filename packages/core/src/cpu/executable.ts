@@ -198,10 +198,10 @@ function bind(
   for (const [name, { spec, use, layout = 'row-major' }] of slots) {
     const tensor = given?.get(name);
     if (!(tensor instanceof CpuTensor) || !owner.tensors.has(tensor)) {
-      const found = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
+      const other = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
       throw new UsageError(
         `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device cpu and ` +
-          `was given ${tensor ? found : 'none'}; ` +
+          `was given ${tensor ? other : 'none'}; ` +
           `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
       );
     }
