@@ -1,7 +1,7 @@
 import type { HostTensor, Value } from '@rwkv-js/tensor';
 
 /** How a case's tensor reaches the program. */
-export type Role = 'input' | 'parameter' | 'state';
+type Role = 'input' | 'parameter' | 'state';
 
 /** How far a device may be from the oracle, by name; see `tolerances`. */
 export type ToleranceName = keyof typeof tolerances;
