@@ -21,7 +21,7 @@ test('the score is the sum of the log-softmax of what `rwkv logits` writes', asy
   const out = join(folder, 'logits.safetensors');
   const stdin = JSON.stringify([0, ...ids]);
   expect((await command(['logits', '--tokens', '-', '--out', out], { stdin })).code).toBe(0);
-  const logits = [...Array.from((await readTensors(out)).get('logits')!)];
+  const logits = Array.from((await readTensors(out)).get('logits')!);
   const size = logits.length / (ids.length + 1);
   const nats = ids.reduce((sum, id, at) => {
     const row = logits.slice(at * size, (at + 1) * size);
