@@ -150,7 +150,7 @@ export function generateCommand(io: Io): CommandUnknownOpts {
 const reasons = {
   stop: 'stop text',
   end: 'end of text',
-  length: 'most tokens reached',
+  length: 'token limit',
   interrupted: 'interrupted',
 } as const;
 
