@@ -16,7 +16,9 @@ async function norm(
   const [y] = await evaluate(
     device,
     (...values) => [groupNorm(values[0], values[1], values[2], { groups, epsilon })],
-    ...[x, weight, bias],
+    x,
+    weight,
+    bias,
   );
   return y;
 }

@@ -14,7 +14,9 @@ async function norm(
   const [y] = await evaluate(
     device,
     (...values) => [layerNorm(values[0], values[1], values[2], { epsilon })],
-    ...[x, weight, bias],
+    x,
+    weight,
+    bias,
   );
   return y;
 }

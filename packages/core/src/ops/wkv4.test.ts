@@ -64,7 +64,12 @@ describe('wkv4', () => {
     const [y] = await evaluate(
       device,
       (...values) => record(values),
-      ...[k, v, logDecay, bonus, zeros, zeros],
+      k,
+      v,
+      logDecay,
+      bonus,
+      zeros,
+      zeros,
       tensor([1, width], [-1e30, -1e30, -1e30]),
       tensor([2], [0, tokens], 'i32'),
     );

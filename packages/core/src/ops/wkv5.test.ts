@@ -79,7 +79,13 @@ describe('wkv5', () => {
         const [a, b, c, d, e, f, g] = values;
         return wkv6(a, b, c, d, e, f, g);
       },
-      ...[r, k, v, tensor([tokens, width], rows), bonus, state, offsets],
+      r,
+      k,
+      v,
+      tensor([tokens, width], rows),
+      bonus,
+      state,
+      offsets,
     );
     const five = await evaluate(device, (...values) => record(values), ...given);
     expect(five).toEqual(six);

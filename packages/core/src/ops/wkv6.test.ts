@@ -29,7 +29,7 @@ describe('wkv6', () => {
       const rows = (k: number, map: (x: number) => number = (x) => x) => {
         const one = specificationArray(k, 24).map(map);
         const all = Array.from({ length: 6 }, (_, t) =>
-          Array.from({ length: heads }, () => [...one.slice(4 * t, 4 * t + 4)]),
+          Array.from({ length: heads }, () => Array.from(one.subarray(4 * t, 4 * t + 4))),
         );
         return tensor([6, 4 * heads], Float64Array.from(all.flat(2)));
       };

@@ -66,7 +66,7 @@ describe('wkv7', () => {
     );
     const last: number[] = [];
     for (let h = 0; h < heads; h++) {
-      let matrix = [...first.data.slice(h * n * n, (h + 1) * n * n)];
+      let matrix = Array.from(first.data.subarray(h * n * n, (h + 1) * n * n));
       for (let t = 0; t < tokens; t++) {
         const [r, decay, k, v, a, b] = rows.map(({ data }) =>
           Array.from(data.slice(t * width + h * n, t * width + (h + 1) * n)),
