@@ -28,7 +28,6 @@ export {
   UsageError,
   type Device,
   type LoadProgress,
-  type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
 export { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
@@ -37,7 +36,6 @@ export {
   openWeights,
   writeSafetensors,
   type OpenedWeights,
-  type SafetensorsWriter,
   type WeightInput,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';
