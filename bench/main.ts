@@ -1,5 +1,6 @@
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   cpu: async () => (await import('./cpu.ts')).benchCpu(),
+  load: async () => (await import('./load.ts')).benchLoad(),
   tokenizer: () => import('./tokenizer.ts'),
 };
 

@@ -1,7 +1,15 @@
+export { linearOfSparse } from './composites/linear-of-sparse.ts';
+export { linearSquaredRelu } from './composites/linear-squared-relu.ts';
+export { normShiftMix } from './composites/norm-shift-mix.ts';
+export { timeMix7Project } from './composites/time-mix7-project.ts';
+export { timeMix7Raise } from './composites/time-mix7-raise.ts';
+export type { TimeMix7Ranks } from './composites/time-mix7-ranks.ts';
+export { timeMix7Recur } from './composites/time-mix7-recur.ts';
 export { openCpu, type CpuOptions } from './cpu/device.ts';
 export { cpuKernels } from './cpu/kernels.ts';
 export { add } from './ops/add.ts';
 export { broadcastTo } from './ops/broadcast-to.ts';
+export { concat } from './ops/concat.ts';
 export { exp } from './ops/exp.ts';
 export { gatherRows } from './ops/gather-rows.ts';
 export { groupNorm } from './ops/group-norm.ts';

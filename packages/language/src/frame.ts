@@ -1,5 +1,4 @@
 import {
-  add,
   gatherRows,
   layerNorm,
   linear,
@@ -9,7 +8,7 @@ import {
 } from '@rwkv-js/core';
 import { f32, i32, record, type Program, type Recorder, type Value } from '@rwkv-js/tensor';
 import { layerNormEpsilon, type ModelConfig } from './config.ts';
-import { makeLayer, type DTypes } from './layer.ts';
+import { makeLayer, settle, type DTypes, type Stream } from './layer.ts';
 import { rwkv4 } from './rwkv4.ts';
 import { rwkv5 } from './rwkv5.ts';
 import { rwkv6 } from './rwkv6.ts';
@@ -62,15 +61,15 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
       );
 
     const generation = generations[config.version]();
-    let x = norm(gatherRows(matrix('emb.weight', vocabularySize, width), tokens), 'blocks.0.ln0');
+    const embedded = gatherRows(matrix('emb.weight', vocabularySize, width), tokens);
+    let stream: Stream = { x: norm(embedded, 'blocks.0.ln0') };
     for (let index = 0; index < config.layers; index++) {
       const layer = makeLayer(recorder, config, dtypes, shape.slots, offsets, index);
-      const block = `blocks.${index}`;
-      x = add(x, generation.timeMix(norm(x, `${block}.ln1`), layer));
-      x = add(x, generation.channelMix(norm(x, `${block}.ln2`), layer));
+      stream = generation.timeMix(stream, layer);
+      stream = generation.channelMix(stream, layer);
     }
     const logits = linear(
-      norm(gatherRows(x, logitRows), 'ln_out'),
+      norm(gatherRows(settle(stream), logitRows), 'ln_out'),
       matrix('head.weight', vocabularySize, width),
     );
     return head(recorder, logits, config, shape);

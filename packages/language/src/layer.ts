@@ -1,6 +1,6 @@
-import { tokenShift } from '@rwkv-js/core';
+import { add, layerNorm, tokenShift } from '@rwkv-js/core';
 import { f32, type PlainDType, type Recorder, type Value } from '@rwkv-js/tensor';
-import type { ModelConfig } from './config.ts';
+import { layerNormEpsilon, type ModelConfig } from './config.ts';
 
 /** What one layer's file has at hand while its program is recorded. */
 export interface Layer {
@@ -12,6 +12,8 @@ export interface Layer {
   vector(name: string, ...shape: number[]): Value;
   /** A matrix of this layer, in the dtype the file has it in. */
   matrix(name: string, ...shape: number[]): Value;
+  /** Matrices that are to be joined: in the file's dtype where it is the same for all, else in f32. */
+  matrices(shapes: Readonly<Record<string, readonly number[]>>): readonly Value[];
   /** Whether the file has this parameter. */
   has(name: string): boolean;
   /** A state of this layer, one for each slot: [slots, …shape]. */
@@ -21,10 +23,42 @@ export interface Layer {
   shift(x: Value, state: string): Value;
 }
 
-/** The two halves of a layer. x: the layer norm's output [tokens, width] → [tokens, width]. */
+/** The residual stream between two halves of layers, and what the last one left to be added to it. */
+export interface Stream {
+  /** [tokens, width] */
+  readonly x: Value;
+  /** [tokens, width]; the next half adds it, so that it can do so in the same kernel. */
+  readonly delta?: Value;
+}
+
+/** The two halves of a layer. */
 export interface Generation {
-  timeMix(x: Value, layer: Layer): Value;
-  channelMix(x: Value, layer: Layer): Value;
+  timeMix(stream: Stream, layer: Layer): Stream;
+  channelMix(stream: Stream, layer: Layer): Stream;
+}
+
+/** The halves of a layer from functions of its layer norms' outputs, each giving what is to be added. */
+export function halves(
+  timeMix: (x: Value, layer: Layer) => Value,
+  channelMix: (x: Value, layer: Layer) => Value,
+): Generation {
+  const onNormed =
+    (norm: string, half: (x: Value, layer: Layer) => Value) =>
+    (stream: Stream, layer: Layer): Stream => {
+      const x = settle(stream);
+      const { width } = layer.config;
+      const [weight, bias] = [
+        layer.vector(`${norm}.weight`, width),
+        layer.vector(`${norm}.bias`, width),
+      ];
+      return { x, delta: half(layerNorm(x, weight, bias, { epsilon: layerNormEpsilon }), layer) };
+    };
+  return { timeMix: onNormed('ln1', timeMix), channelMix: onNormed('ln2', channelMix) };
+}
+
+/** The residual stream with everything added. */
+export function settle({ x, delta }: Stream): Value {
+  return delta ? add(x, delta) : x;
 }
 
 /** Dtype of each tensor of a file, by name. */
@@ -47,6 +81,12 @@ export function makeLayer(
     vector: (name, ...shape) => recorder.parameter(full(name), f32(...shape)),
     matrix: (name, ...shape) =>
       recorder.parameter(full(name), { dtype: dtypes.get(full(name)) ?? 'f32', shape }),
+    matrices(shapes) {
+      const names = Object.keys(shapes);
+      const kinds = new Set(names.map((name) => dtypes.get(full(name)) ?? 'f32'));
+      const dtype = kinds.size === 1 ? [...kinds][0]! : 'f32';
+      return names.map((name) => recorder.parameter(full(name), { dtype, shape: shapes[name]! }));
+    },
     has: (name) => dtypes.has(full(name)),
     state: (name, shape, fill) =>
       recorder.state(`state.${index}.${name}`, f32(slots, ...shape), fill),

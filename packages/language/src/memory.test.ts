@@ -10,7 +10,7 @@ test.each(specificationModels)(
     const source = specificationWeights(version);
     await using device = openCpu();
     await using model = await LanguageModel.load(source, { device, slots: 3 });
-    const { parameters, statesPerSlot, savedState } = modelMemory(source);
+    const { parameters, statesPerSlot, savedState } = modelMemory(source, device);
     expect({ parameters, states: 3 * statesPerSlot }).toEqual(model.bytes);
     const saved = (await model.session().save()).tensors.values();
     expect(savedState).toBe([...saved].reduce((sum, { byteLength }) => sum + byteLength, 0));

@@ -1,4 +1,10 @@
-import { byteLength, declared, parameterBytes, type WeightSource } from '@rwkv-js/tensor';
+import {
+  byteLength,
+  declared,
+  parameterBytes,
+  type Device,
+  type WeightSource,
+} from '@rwkv-js/tensor';
 import { readConfig } from './config.ts';
 import { StepPrograms } from './step-programs.ts';
 
@@ -13,12 +19,12 @@ export interface ModelMemory {
 }
 
 /**
- * What loading a model would allocate, from its tensors' names, dtypes and shapes alone: nothing is
+ * What loading a model would allocate on a device, from its tensors' names, dtypes and shapes alone: nothing is
  * read and nothing is allocated.
  *
  * @throws FormatError when the tensors are not those of an official RWKV language model.
  */
-export function modelMemory(source: WeightSource): ModelMemory {
+export function modelMemory(source: WeightSource, device: Device): ModelMemory {
   const program = new StepPrograms(readConfig(source), source, 1).program(1, 1);
   let statesPerSlot = 0;
   let savedState = 0;
@@ -26,5 +32,5 @@ export function modelMemory(source: WeightSource): ModelMemory {
     statesPerSlot += byteLength(spec);
     if (name.startsWith('state.')) savedState += byteLength(spec);
   }
-  return { parameters: parameterBytes([program]), statesPerSlot, savedState };
+  return { parameters: parameterBytes([program], device.kernels), statesPerSlot, savedState };
 }

@@ -17,11 +17,11 @@ import {
   wkv6,
 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
-import type { Generation, Layer } from './layer.ts';
+import { halves, type Generation, type Layer } from './layer.ts';
 
 /** RWKV-6 (x060, "Finch"); specification, RWKV-6; Peng et al. 2024, arXiv 2404.05892. */
 export function rwkv6(): Generation {
-  return { timeMix, channelMix };
+  return halves(timeMix, channelMix);
 }
 
 function timeMix(x: Value, layer: Layer): Value {

@@ -1,100 +1,141 @@
 import {
-  add,
-  exp,
-  groupNorm,
-  l2Normalize,
-  lerp,
+  concat,
   linear,
-  multiply,
-  negate,
-  relu,
+  linearOfSparse,
+  linearSquaredRelu,
+  normShiftMix,
   reshape,
-  scale,
-  sigmoid,
-  square,
-  sum,
-  tanh,
+  timeMix7Project,
+  timeMix7Raise,
+  timeMix7Recur,
   transpose,
-  wkv7,
+  type TimeMix7Ranks,
 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
-import type { Generation, Layer } from './layer.ts';
+import { layerNormEpsilon } from './config.ts';
+import type { Generation, Layer, Stream } from './layer.ts';
 
-/** RWKV-7 (x070, "Goose"); specification, RWKV-7; Peng et al. 2025, arXiv 2503.14456. */
+/**
+ * RWKV-7 (x070, "Goose"); specification, RWKV-7; Peng et al. 2025, arXiv 2503.14456.
+ *
+ * A layer is eight composites, which a device can have kernels for. What each of them computes, in the
+ * words of the paper, is its lowering in core/src/composites.
+ */
 export function rwkv7(): Generation {
   // Layer 0's value of each token, which the layers above mix into theirs.
-  let firstValue: Value;
+  let firstValue: Value | undefined;
 
-  function timeMix(x: Value, layer: Layer): Value {
+  function timeMix(stream: Stream, layer: Layer): Stream {
     const { width, attentionWidth, heads, headSize, groupNormEpsilon } = layer.config;
-    const shifted = layer.shift(x, 'att_x');
-    const mix = (name: string): Value => lerp(x, shifted, layer.vector(`att.${name}`, width));
-    const project = (input: Value, name: string): Value =>
-      linear(input, layer.matrix(`att.${name}.weight`, attentionWidth, width));
-    const channels = (name: string): Value => layer.vector(`att.${name}`, attentionWidth);
-    const byHead = (rows: Value): Value =>
-      reshape(rows, { shape: [rows.shape[0]!, heads, headSize] });
-    const byRow = (parts: Value): Value =>
-      reshape(parts, { shape: [parts.shape[0]!, attentionWidth] });
+    const project = (name: string): Value =>
+      layer.matrix(`att.${name}.weight`, attentionWidth, width);
+    const ranks = ranksOf(layer);
+    const { down, up } = lowRankFactors(layer, ranks);
 
-    const r = project(mix('x_r'), 'receptance');
-    const key = project(mix('x_k'), 'key');
-    const value = project(mix('x_v'), 'value');
-    const decay = exp(
-      scale(sigmoid(lora(mix('x_w'), layer, 'w', tanh)), { factor: -Math.exp(-0.5) }),
+    const [x, mixed] = begin(
+      stream,
+      layer,
+      'ln1',
+      'att_x',
+      'att.x_r att.x_w att.x_k att.x_v att.x_a att.x_g',
     );
-    const rate = sigmoid(lora(mix('x_a'), layer, 'a'));
-    const gate = linear(
-      sigmoid(linear(mix('x_g'), transpose(layer.matrix('att.g1', width, layer.config.ranks.g!)))),
-      transpose(layer.matrix('att.g2', layer.config.ranks.g!, attentionWidth)),
+    const [r, k, value, low] = timeMix7Project(
+      mixed,
+      project('receptance'),
+      project('key'),
+      project('value'),
+      down,
+      ranks,
     );
+    const biases = rows(layer, ranks.v > 0 ? 'att.w0 att.a0 att.v0' : 'att.w0 att.a0');
+    const mixIn = ranks.v > 0 ? firstValue : undefined;
+    const [decay, rate, v, gate] = timeMix7Raise([low, up, biases, value, mixIn], ranks);
+    firstValue ??= value;
 
-    if (layer.index === 0) firstValue = value;
-    const v =
-      layer.index === 0 ? value : lerp(value, firstValue, sigmoid(lora(mix('x_v'), layer, 'v')));
-    // κ comes from the key before k_a scales it; state and bonus take the key after.
-    const kappa = byRow(l2Normalize(byHead(multiply(key, channels('k_k')))));
-    const k = lerp(key, multiply(key, rate), channels('k_a'));
-
+    const vectors = rows(layer, 'att.k_k att.k_a att.r_k att.ln_x.weight att.ln_x.bias');
     const state = layer.state('wkv', [heads, headSize, headSize]);
-    const a = negate(kappa);
-    const b = multiply(kappa, rate);
-    const [read, next] = wkv7(r, decay, k, v, a, b, state, layer.offsets);
+    const epsilon = { epsilon: groupNormEpsilon };
+    const [y, next] = timeMix7Recur(
+      r,
+      decay,
+      k,
+      v,
+      rate,
+      gate,
+      vectors,
+      state,
+      layer.offsets,
+      epsilon,
+    );
     layer.update(state, next);
-
-    const normed = groupNorm(read, channels('ln_x.weight'), channels('ln_x.bias'), {
-      groups: heads,
-      epsilon: groupNormEpsilon,
-    });
-    const r_k = layer.vector('att.r_k', heads, headSize);
-    const agreement = sum(multiply(byHead(multiply(r, k)), r_k));
-    const bonus = byRow(multiply(agreement, byHead(v)));
-    const gated = multiply(add(normed, bonus), gate);
-    return linear(gated, layer.matrix('att.output.weight', width, attentionWidth));
+    return { x, delta: linear(y, layer.matrix('att.output.weight', width, attentionWidth)) };
   }
 
-  function channelMix(x: Value, layer: Layer): Value {
+  function channelMix(stream: Stream, layer: Layer): Stream {
     const { width, feedForwardWidth } = layer.config;
-    const mixed = lerp(x, layer.shift(x, 'ffn_x'), layer.vector('ffn.x_k', width));
-    const key = linear(mixed, layer.matrix('ffn.key.weight', feedForwardWidth, width));
-    return linear(square(relu(key)), layer.matrix('ffn.value.weight', width, feedForwardWidth));
+    const [x, mixed] = begin(stream, layer, 'ln2', 'ffn_x', 'ffn.x_k');
+    const input = reshape(mixed, { shape: x.shape });
+    const key = layer.matrix('ffn.key.weight', feedForwardWidth, width);
+    const value = layer.matrix('ffn.value.weight', width, feedForwardWidth);
+    return { x, delta: linearOfSparse(linearSquaredRelu(input, key), value) };
   }
 
   return { timeMix, channelMix };
 }
 
-/** A low-rank map with a bias: up(activation(down(x))) + bias, factors stored [in, out]. */
-function lora(
-  x: Value,
+/** The beginning of both halves: what was left is added, normalised, and mixed with the token before. */
+function begin(
+  { x, delta }: Stream,
   layer: Layer,
-  letter: 'w' | 'a' | 'v',
-  activation: (x: Value) => Value = (inner) => inner,
-): Value {
-  const { width, attentionWidth, ranks } = layer.config;
-  const down = transpose(layer.matrix(`att.${letter}1`, width, ranks[letter]!));
-  const up = transpose(layer.matrix(`att.${letter}2`, ranks[letter]!, attentionWidth));
-  return add(
-    linear(activation(linear(x, down)), up),
-    layer.vector(`att.${letter}0`, attentionWidth),
+  norm: string,
+  stateName: string,
+  mixes: string,
+): readonly [x: Value, mixed: Value] {
+  const { width } = layer.config;
+  const state = layer.state(stateName, [width]);
+  const weight = layer.vector(`${norm}.weight`, width);
+  const bias = layer.vector(`${norm}.bias`, width);
+  const [sum, mixed, next] = normShiftMix(
+    [x, weight, bias, rows(layer, mixes), state, layer.offsets, delta],
+    { epsilon: layerNormEpsilon },
   );
+  layer.update(state, next);
+  return [sum, mixed];
+}
+
+/** Vectors of a layer as the rows of one matrix, made once at load: fewer buffers for a kernel. */
+function rows(layer: Layer, names: string): Value {
+  const { width, attentionWidth, heads, headSize } = layer.config;
+  const parts = names.split(' ').map((name) => {
+    const shape =
+      name === 'att.r_k' ? [heads, headSize] : [/\.x_/.test(name) ? width : attentionWidth];
+    const vector = layer.vector(name, ...shape);
+    return reshape(vector, { shape: [1, shape.reduce((a, b) => a * b)] });
+  });
+  return concat(parts, { axis: 0 });
+}
+
+function ranksOf(layer: Layer): TimeMix7Ranks {
+  const { w, a, v, g } = layer.config.ranks as TimeMix7Ranks;
+  return { w, a, v: layer.index === 0 ? 0 : v, g };
+}
+
+/** The low-rank factors, joined: down transposed to [rank, width], up as stored [rank, attention]. */
+function lowRankFactors(layer: Layer, ranks: TimeMix7Ranks): { down: Value; up: Value } {
+  const { width, attentionWidth } = layer.config;
+  const letters = (['w', 'a', 'v', 'g'] as const).filter((letter) => ranks[letter] > 0);
+  const shapes = (which: 1 | 2): Record<string, readonly number[]> =>
+    Object.fromEntries(
+      letters.map((letter) => [
+        `att.${letter}${which}`,
+        which === 1 ? [width, ranks[letter]] : [ranks[letter], attentionWidth],
+      ]),
+    );
+  return {
+    down: concat(
+      layer.matrices(shapes(1)).map((factor) => transpose(factor)),
+      { axis: 0 },
+    ),
+    up: concat(layer.matrices(shapes(2)), { axis: 0 }),
+  };
 }

@@ -1,5 +1,5 @@
 export { placeInArena, type Lifetime } from './arena.ts';
-export { convert, firstNotFinite } from './convert.ts';
+export { convert, firstNotFinite, fitsDType, setElements, type Elements } from './convert.ts';
 export type {
   CompileOptions,
   Device,
@@ -25,8 +25,16 @@ export {
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
 export { evaluate, tensor } from './evaluate.ts';
 export { halfValues, toBf16Bits, toF16Bits } from './half.ts';
-export type { KernelLaunch, KernelTable, MemoryPolicy, OperationView } from './kernel-table.ts';
-export { splitLoadTime, stepParameters, type LoadTimeSplit } from './load-time.ts';
+export {
+  plainLaunch,
+  type KernelLaunch,
+  type KernelTable,
+  type MemoryPolicy,
+  type OperationView,
+} from './kernel-table.ts';
+export { splitLoadTime, type LoadTimeSplit } from './load-time.ts';
+export { lower, rewrite } from './lower.ts';
+export { costOf, idealKernels, NullDevice, type PlanCost } from './null-device.ts';
 export {
   defineOp,
   sizeAt,
@@ -55,6 +63,7 @@ export {
 export {
   declared,
   formatProgram,
+  viewOf,
   type Operation,
   type Program,
   type StateSlot,
@@ -69,6 +78,7 @@ export {
   f32,
   formatSpec,
   i32,
+  isShape,
   sameShape,
   sameSpec,
   spec,

@@ -1,5 +1,7 @@
 import type { Attributes, Cost, OpDefinition } from './op.ts';
-import type { TensorSpec } from './spec.ts';
+import { viewOf } from './program.ts';
+import { record } from './record.ts';
+import { byteLength, elementCount, type TensorSpec } from './spec.ts';
 
 /** One operation as a kernel table sees it. */
 export interface OperationView {
@@ -55,4 +57,46 @@ export interface KernelTable {
    * programs of a model share one upload.
    */
   parameterLayout(definition: OpDefinition, argument: number, spec: TensorSpec): string;
+}
+
+/**
+ * The launch of a kernel named like its operation that reads every input and writes every output once:
+ * for devices without grids, and for counting.
+ */
+export function plainLaunch({
+  definition,
+  attributes,
+  inputs,
+  outputs,
+}: OperationView): KernelLaunch {
+  const bytes = (specs: readonly TensorSpec[]): number =>
+    specs.reduce((total, spec) => total + byteLength(spec), 0);
+  return {
+    kernel: definition.name,
+    grid: [1, 1, 1],
+    scalars: [],
+    scratchBytes: 0,
+    cost: {
+      bytesRead: definition.bytesRead?.(inputs, outputs, attributes) ?? bytes(inputs),
+      bytesWritten: bytes(outputs),
+      operations: operationsOf({ definition, attributes, inputs, outputs }),
+    },
+  };
+}
+
+/** Arithmetic operations of one run: what the definition says, or the sum over a composite's lowering. */
+function operationsOf({ definition, attributes, inputs, outputs }: OperationView): number {
+  if (definition.operations) return definition.operations(inputs, outputs, attributes);
+  if (!definition.lower) {
+    return outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
+  }
+  const lowering = record(definition.name, (recorder) => {
+    const values = inputs.map((spec, i) => recorder.input(String(i), spec));
+    const results = definition.lower!(values, attributes);
+    return Object.fromEntries(results.map((value, i) => [String(i), value]));
+  });
+  return lowering.operations.reduce(
+    (total, operation) => total + operationsOf(viewOf(lowering, operation)),
+    0,
+  );
 }

@@ -32,7 +32,10 @@ export interface ReferenceCall<A extends Attributes = Attributes> {
  */
 export interface OpDefinition<A extends Attributes = Attributes> {
   readonly name: string;
-  /** What errors call the arguments, in order; the last name serves all further ones. */
+  /**
+   * What errors call the arguments, in order; the last name serves all further ones. One that may be
+   * left out, at the end, is written with a question mark: `delta?`.
+   */
   readonly arguments: readonly string[];
   /**
    * The shape rule: specs of the outputs from those of the inputs.
@@ -44,8 +47,16 @@ export interface OpDefinition<A extends Attributes = Attributes> {
     attributes: A,
     fail: (expected: string) => never,
   ): readonly TensorSpec[];
-  /** Plain loops that define the result. Sums run in double precision, results are stored rounded. */
-  reference(call: ReferenceCall<A>): void;
+  /**
+   * Plain loops that define the result. Sums run in double precision, results are stored rounded.
+   * Composites have none: their lowering defines them.
+   */
+  reference?(call: ReferenceCall<A>): void;
+  /**
+   * Builds the result from smaller operations. An operation that has it is a composite: a device with
+   * a kernel for it runs it whole, any other gets what is recorded here, unasked.
+   */
+  lower?(inputs: readonly Value[], attributes: A): readonly Value[];
   /**
    * Pairs [output, input]: the output may take the place of that input, element for element. It is
    * how a state is updated where it lies.
@@ -53,6 +64,8 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   readonly inPlace?: readonly (readonly [output: number, input: number])[];
   /** True when the output is the input's bytes under another shape: no work, no memory. */
   readonly view?: boolean;
+  /** Bytes that one run reads; those of all inputs when it is not given. */
+  bytesRead?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: A): number;
   /** Arithmetic operations of one run; one for each output element when it is not given. */
   operations?(inputs: readonly TensorSpec[], outputs: readonly TensorSpec[], attributes: A): number;
 }
@@ -77,7 +90,7 @@ export type Op<Signature extends Recording> = Signature & {
 
 /**
  * Defines an operation. The result is the function that records it: values first (one array where
- * there may be any number), attributes last.
+ * there may be any number, or where the last may be left out), attributes last.
  *
  * ```ts
  * export const linear = defineOp<(x: Value, weight: Value) => Value>({ name: 'linear', … });
@@ -91,7 +104,8 @@ export function defineOp<Signature extends Recording>(
     const last = args.at(-1);
     const hasAttributes =
       typeof last === 'object' && last !== null && !(last instanceof Value) && !Array.isArray(last);
-    const values = (hasAttributes ? args.slice(0, -1) : args).flat() as Value[];
+    const given = (hasAttributes ? args.slice(0, -1) : args).flat() as (Value | undefined)[];
+    const values = given.filter((value) => value !== undefined);
     const outputs = apply(general, values, hasAttributes ? (last as Attributes) : {});
     return outputs.length === 1 ? outputs[0]! : outputs;
   };

@@ -3,17 +3,19 @@ import {
   byteLength,
   FormatError,
   modelMemory,
+  openDevice,
   openWeights,
   readConfig,
   stories,
+  type Device,
   type ModelConfig,
   type ModelMemory,
   type OpenedWeights,
 } from 'rwkv-js';
-import { formatBytes, formatInteger, formatTable, printable } from '../format.ts';
+import { formatBytes, formatInteger, formatSizes, formatTable, printable } from '../format.ts';
 import { print, type Io } from '../io.ts';
 import { parameterCount } from '../model.ts';
-import { examples, jsonOption, modelArgument } from '../options.ts';
+import { deviceOption, examples, jsonOption, modelArgument } from '../options.ts';
 
 /** `rwkv inspect`: what a file holds, from its header alone. */
 export function inspectCommand(io: Io): CommandUnknownOpts {
@@ -25,6 +27,7 @@ export function inspectCommand(io: Io): CommandUnknownOpts {
     )
     .argument(modelArgument.name, modelArgument.description)
     .option('--tensors', 'list every tensor', false)
+    .addOption(deviceOption)
     .addOption(jsonOption)
     .addHelpText(
       'after',
@@ -34,10 +37,11 @@ export function inspectCommand(io: Io): CommandUnknownOpts {
         'rwkv inspect rwkv7-g1-0.1b.pth --json',
       ),
     )
-    .action(async (path, { tensors, json }) => {
+    .action(async (path, { tensors, json, device: deviceName }) => {
+      await using device = await openDevice(deviceName);
       const source = await openWeights(path ?? stories.weights, { signal: io.signal });
       try {
-        const report = inspect(source);
+        const report = inspect(source, device);
         const text = json ? `${JSON.stringify(report)}\n` : formatReport(report, tensors);
         await print(io.stdout, text);
       } finally {
@@ -68,12 +72,12 @@ interface Tensor {
   readonly bytes: number;
 }
 
-function inspect(source: OpenedWeights): Report {
+function inspect(source: OpenedWeights, device: Device): Report {
   return {
     file: source.label,
     container: source.container,
     metadata: Object.fromEntries(source.metadata),
-    ...inspectModel(source),
+    ...inspectModel(source, device),
     parameters: parameterCount(source),
     tensors: Array.from(source.tensors, ([name, { dtype, shape }]) => ({
       name,
@@ -89,9 +93,12 @@ function inspect(source: OpenedWeights): Report {
   };
 }
 
-function inspectModel(source: OpenedWeights): Pick<Report, 'model' | 'memory' | 'reason'> {
+function inspectModel(
+  source: OpenedWeights,
+  device: Device,
+): Pick<Report, 'model' | 'memory' | 'reason'> {
   try {
-    return { model: readConfig(source), memory: modelMemory(source) };
+    return { model: readConfig(source), memory: modelMemory(source, device) };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     return { model: null, memory: null, reason: error.message };
@@ -121,14 +128,6 @@ function formatReport(report: Report, listTensors: boolean): string {
   }
   const summary = formatTable(rows);
   return listTensors ? `${summary}\n${formatTensors(report)}` : summary;
-}
-
-function formatSizes(model: ModelConfig): string {
-  const { version, layers, width, heads, headSize, feedForwardWidth, vocabularySize } = model;
-  const parts = [`RWKV-${version}`, `${layers} layers`, `width ${width}`];
-  if (heads > 0) parts.push(`${heads} heads of ${headSize}`);
-  parts.push(`channel mix ${feedForwardWidth}`, `vocabulary ${formatInteger(vocabularySize)}`);
-  return parts.join(', ');
 }
 
 function formatDTypes({ tensors, unsupported }: Report): string {

@@ -1,11 +1,4 @@
-import {
-  byteLength,
-  elementCount,
-  type KernelLaunch,
-  type KernelTable,
-  type OperationView,
-  type TensorSpec,
-} from '@rwkv-js/tensor';
+import { byteLength, elementCount, plainLaunch, type KernelTable } from '@rwkv-js/tensor';
 
 /**
  * The reference device's table: every operation by its reference loops, every parameter row-major.
@@ -27,24 +20,7 @@ export function cpuKernels(precision: 'f32' | 'f64'): KernelTable {
     },
     // A chunk of 64 keeps the weights' rows in use for long enough, and lets go of the thread often.
     tokenBuckets: [1, 4, 16, 64],
-    launch,
+    launch: (operation) => (operation.definition.reference ? plainLaunch(operation) : undefined),
     parameterLayout: () => 'row-major',
-  };
-}
-
-function launch({ definition, attributes, inputs, outputs }: OperationView): KernelLaunch {
-  const bytes = (specs: readonly TensorSpec[]): number =>
-    specs.reduce((total, spec) => total + byteLength(spec), 0);
-  const elements = outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
-  return {
-    kernel: definition.name,
-    grid: [1, 1, 1],
-    scalars: [],
-    scratchBytes: 0,
-    cost: {
-      bytesRead: bytes(inputs),
-      bytesWritten: bytes(outputs),
-      operations: definition.operations?.(inputs, outputs, attributes) ?? elements,
-    },
   };
 }

@@ -1,6 +1,6 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
-import { expectIndexes, matrix } from './shape-rules.ts';
+import { floats, type Floats } from './floats.ts';
+import { expectIndexes, floatMatrix } from './shape-rules.ts';
 
 /**
  * The natural logarithm of the probability that a row of logits gives to one token:
@@ -13,24 +13,26 @@ export const tokenLogProbability = defineOp<(logits: Value, tokens: Value) => Va
   name: 'tokenLogProbability',
   arguments: ['logits', 'tokens'],
   infer([logits, tokens], _, fail) {
-    const [rows] = matrix(logits!, 'logits', fail);
+    const [rows] = floatMatrix(logits!, 'logits', fail);
     expectIndexes(tokens!, 'tokens', rows, fail);
     return [{ dtype: 'f32', shape: [rows] }];
   },
   reference({ inputs: [logits, tokens], outputs: [y] }) {
     const vocabulary = logits!.shape[1]!;
+    const all = floats(logits!);
     tokens!.data.forEach((token, row) => {
-      const values = (logits!.data as Floats).subarray(row * vocabulary, (row + 1) * vocabulary);
+      const values = all.subarray(row * vocabulary, (row + 1) * vocabulary);
       y!.data[row] = token < 0 ? 0 : values[token]! - logSumExp(values);
     });
   },
   operations: ([logits]) => 3 * elementCount(logits!.shape),
 });
 
-/** ln Σ eˣ, without overflow. */
+/** ln Σ eˣ, without overflow; −∞ of nothing. NaN among the values gives NaN. */
 export function logSumExp(values: Floats): number {
   let largest = -Infinity;
   for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]!);
+  if (!Number.isFinite(largest)) return largest;
   let total = 0;
   for (let i = 0; i < values.length; i++) total += Math.exp(values[i]! - largest);
   return largest + Math.log(total);

@@ -1,0 +1,35 @@
+import { defineOp, elementCount, sameDType, type Value } from '@rwkv-js/tensor';
+
+/**
+ * Tensors one after another along an axis, which counts from 0. All other axes have the same sizes;
+ * any dtype, the same for all; elements are moved, not changed.
+ */
+export const concat = defineOp<(parts: readonly Value[], attributes: { axis: number }) => Value>({
+  name: 'concat',
+  arguments: ['part'],
+  infer(parts, { axis }, fail) {
+    const [first] = parts;
+    const others = (shape: readonly number[]): string => shape.with(axis, 0).join();
+    for (const part of parts) {
+      if (!(axis >= 0 && axis < part.shape.length) || others(part.shape) !== others(first!.shape)) {
+        fail(`parts must have the same sizes but along axis ${axis}`);
+      }
+      if (!sameDType(part.dtype, first!.dtype)) fail('parts must have the same dtype');
+    }
+    const size = parts.reduce((total, part) => total + part.shape[axis]!, 0);
+    return [{ dtype: first!.dtype, shape: first!.shape.with(axis, size) }];
+  },
+  reference({ inputs, outputs, attributes: { axis } }) {
+    const y = outputs[0]!;
+    const stride = elementCount(y.shape.slice(axis));
+    let start = 0;
+    for (const { data, shape } of inputs) {
+      const run = elementCount(shape.slice(axis));
+      for (let from = 0, to = start; from < data.length; from += run, to += stride) {
+        y.data.set(data.subarray(from, from + run), to);
+      }
+      start += run;
+    }
+  },
+  operations: () => 0,
+});

@@ -1,0 +1,89 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { specificationWeights } from '@rwkv-js/testing';
+import { viewBytes } from '@rwkv-js/tensor';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeSafetensors, loadModel, openDevice, openTokenizer, stories } from './index.ts';
+import type { Device } from './index.ts';
+
+let device: Device;
+let folder: string;
+let bytes: Uint8Array;
+
+beforeAll(async () => {
+  device = await openDevice();
+  folder = await mkdtemp(join(tmpdir(), 'rwkv-js-'));
+  const source = specificationWeights('7');
+  const tensors = await Promise.all(
+    [...source.tensors].map(async ([name, entry]) => ({
+      name,
+      ...entry,
+      data: viewBytes(entry.dtype, await source.read(name)),
+    })),
+  );
+  bytes = encodeSafetensors(tensors);
+  await writeFile(join(folder, 'model.safetensors'), bytes);
+});
+
+afterAll(async () => {
+  await device.dispose();
+  await rm(folder, { recursive: true });
+});
+
+describe('loadModel', () => {
+  test('loads the embedded model with its vocabulary and the settings of its card', async () => {
+    await using model = await loadModel({ device });
+    expect(model.config).toMatchObject({
+      version: '7',
+      layers: 6,
+      width: 256,
+      vocabularySize: 2048,
+    });
+    const text = await model.generate({ prompt: 'Once upon a time', maxTokens: 8, seed: 1 }).text();
+    expect(text).toMatch(/^, there was a/);
+  });
+
+  test('loads one file from a path, an address, a Blob or bytes alike', async () => {
+    const path = join(folder, 'model.safetensors');
+    const inputs = [path, new URL(`file://${path}`), new Blob([bytes as BlobPart]), bytes];
+    const logits = await Promise.all(
+      inputs.map(async (input) => {
+        await using model = await loadModel(input, { device });
+        const session = model.session();
+        await session.feed([1, 2, 3]);
+        return await session.logits();
+      }),
+    );
+    for (const found of logits) expect(found).toEqual(logits[0]);
+  });
+
+  test('takes a vocabulary by its file or as a tokenizer', async () => {
+    const tokenizer = await openTokenizer(stories.vocabulary);
+    await using model = await loadModel(stories.weights, { device, vocabulary: tokenizer });
+    expect(model.tokenizer).toBe(tokenizer);
+    expect(tokenizer.decode(tokenizer.encode('Hello, 🦊!'))).toBe('Hello, 🦊!');
+  });
+
+  test('refuses the vocabulary of another model', async () => {
+    await expect(loadModel(bytes, { device, vocabulary: stories.vocabulary })).rejects.toThrow(
+      'they do not belong together: give the model',
+    );
+  });
+
+  test('refuses a model where a vocabulary belongs, and a path that is not there', async () => {
+    await expect(loadModel(bytes, { device, vocabulary: bytes })).rejects.toMatchObject({
+      name: 'FormatError',
+    });
+    const missing = join(folder, 'no-such-file.pth');
+    await expect(loadModel(missing, { device })).rejects.toThrow('no-such-file.pth');
+    await expect(loadModel(missing, { device })).rejects.toMatchObject({ name: 'UsageError' });
+  });
+});
+
+describe('openDevice', () => {
+  test('refuses a name that it does not know with those it knows', async () => {
+    await expect(openDevice('gpu')).rejects.toThrow("there is no device 'gpu'; choose one of: cpu");
+    await expect(openDevice('toString')).rejects.toThrow("there is no device 'toString'");
+  });
+});

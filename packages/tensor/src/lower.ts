@@ -1,0 +1,55 @@
+import type { KernelTable } from './kernel-table.ts';
+import { viewOf, type Operation, type Program } from './program.ts';
+import { Recorder, type Value } from './record.ts';
+
+/**
+ * The program with every composite that the table has no kernel for built from smaller operations,
+ * and those in turn. Operations of a lowering carry the line of the composite they stand for.
+ */
+export function lower(program: Program, table: KernelTable): Program {
+  const needsIt = (operation: Operation): boolean => {
+    const { definition } = operation;
+    return definition.lower !== undefined && !table.launch(viewOf(program, operation));
+  };
+  if (!program.operations.some(needsIt)) return program;
+  const lowered = rewrite(program, (operation, inputs) =>
+    needsIt(operation) ? operation.definition.lower!(inputs, operation.attributes) : undefined,
+  );
+  return lower(lowered, table);
+}
+
+/**
+ * Records a program anew, operation by operation.
+ *
+ * @param replace records what stands in an operation's place and gives its outputs, or gives undefined
+ * to keep it
+ */
+export function rewrite(
+  program: Program,
+  replace: (operation: Operation, inputs: readonly Value[]) => readonly Value[] | undefined,
+): Program {
+  const recorder = new Recorder();
+  const values = new Map<number, Value>();
+  program.values.forEach(({ kind, name, spec }, id) => {
+    if (kind === 'input') values.set(id, recorder.input(name!, spec));
+    else if (kind === 'parameter') values.set(id, recorder.parameter(name!, spec));
+    else if (kind === 'state') {
+      values.set(id, recorder.state(name!, spec, program.states.get(name!)!.fill));
+    }
+  });
+  for (const operation of program.operations) {
+    recorder.line = operation.line;
+    const inputs = operation.inputs.map((id) => values.get(id)!);
+    const outputs =
+      replace(operation, inputs) ??
+      recorder.apply(operation.definition, inputs, operation.attributes);
+    operation.outputs.forEach((id, i) => values.set(id, outputs[i]!));
+  }
+  for (const state of program.states.values()) {
+    if (state.update !== undefined) {
+      recorder.update(values.get(state.value)!, values.get(state.update)!);
+    }
+  }
+  const outputs = [...program.outputs].map(([name, id]) => [name, values.get(id)!] as const);
+  return recorder.finish(program.name, Object.fromEntries(outputs));
+}
