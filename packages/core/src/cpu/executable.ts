@@ -32,9 +32,9 @@ export interface CpuQueue extends TensorOwner {
   settle(): void;
 }
 
-/** A piece of the process's memory. */
+/** Where a plan's buffer begins: in memory of its own, or in the arena where none is named. */
 interface Memory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBuffer | undefined;
   readonly byteOffset: number;
 }
 
@@ -45,7 +45,8 @@ export class CpuExecutable implements Executable {
   readonly #debug: boolean;
   readonly #inputs = new Map<string, HostTensor>();
   readonly #outputs = new Map<string, HostTensor>();
-  readonly #memory: readonly (Memory | undefined)[];
+  readonly #memory: readonly Memory[];
+  #arenaBytes = 0;
   #arena: ArrayBuffer | undefined;
   #calls: { readonly call: ReferenceCall; readonly operation: number }[] = [];
   #tensors: readonly CpuTensor[];
@@ -64,7 +65,12 @@ export class CpuExecutable implements Executable {
     this.#memory = plan.buffers.map(({ kind, byteLength }, index) => {
       const data = tensors.get(index)?.data;
       if (data) return { buffer: data.buffer as ArrayBuffer, byteOffset: data.byteOffset };
-      if (kind === 'intermediate') return undefined;
+      if (kind === 'intermediate') {
+        // A plan has one buffer for all intermediate values, or one for each: all lie in the arena.
+        const start = this.#arenaBytes;
+        this.#arenaBytes += byteLength;
+        return { buffer: undefined, byteOffset: start };
+      }
       return { buffer: allocateBytes(byteLength, plan.program.name), byteOffset: 0 };
     });
     for (const [name, slot] of plan.inputs) this.#inputs.set(name, this.#view(slot));
@@ -75,9 +81,8 @@ export class CpuExecutable implements Executable {
 
   /** Gives every call its arrays; again when the arena has moved, since another program needed more. */
   #bindCalls(): void {
-    const { buffers, calls, program } = this.plan;
-    const bytes = buffers.find(({ kind }) => kind === 'intermediate')?.byteLength ?? 0;
-    const arena = this.#queue.arena(bytes, program.name);
+    const { calls, program } = this.plan;
+    const arena = this.#queue.arena(this.#arenaBytes, program.name);
     if (arena === this.#arena) return;
     this.#arena = arena;
     this.#calls = calls.map(({ operation, buffers: uses }) => {
@@ -95,10 +100,7 @@ export class CpuExecutable implements Executable {
   }
 
   #view({ spec, use }: PlanSlot): HostTensor {
-    const { buffer, byteOffset } = this.#memory[use.buffer] ?? {
-      buffer: this.#arena!,
-      byteOffset: 0,
-    };
+    const { buffer = this.#arena!, byteOffset } = this.#memory[use.buffer]!;
     const start = byteOffset + use.byteOffset;
     return { ...spec, data: arrayOver(spec, this.#queue.precision, buffer, start) };
   }
