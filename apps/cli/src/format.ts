@@ -1,3 +1,5 @@
+import type { ModelConfig } from 'rwkv-js';
+
 /** 12,612,608 */
 export function formatInteger(n: number): string {
   return n.toLocaleString('en-US');
@@ -42,4 +44,13 @@ export function formatTable(
       .trimEnd(),
   );
   return `${lines.join('\n')}\n`;
+}
+
+/** RWKV-7, 6 layers, width 256, … */
+export function formatSizes(model: ModelConfig): string {
+  const { version, layers, width, heads, headSize, feedForwardWidth, vocabularySize } = model;
+  const parts = [`RWKV-${version}`, `${layers} layers`, `width ${width}`];
+  if (heads > 0) parts.push(`${heads} heads of ${headSize}`);
+  parts.push(`channel mix ${feedForwardWidth}`, `vocabulary ${formatInteger(vocabularySize)}`);
+  return parts.join(', ');
 }

@@ -4,11 +4,19 @@ import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
+import { planCommand } from './commands/plan.ts';
 import { tokenizeCommand } from './commands/tokenize.ts';
 import type { Io } from './io.ts';
 import { examples } from './options.ts';
 
-const commands = [generateCommand, inspectCommand, tokenizeCommand, evalCommand, logitsCommand];
+const commands = [
+  generateCommand,
+  inspectCommand,
+  tokenizeCommand,
+  evalCommand,
+  logitsCommand,
+  planCommand,
+];
 
 /** The whole command line. Its mistakes are thrown as CommanderErrors, after a line about them. */
 export function makeProgram(io: Io): CommandUnknownOpts {

@@ -41,7 +41,10 @@ export interface CompileOptions {
   readonly parameters?: ReadonlyMap<string, DeviceTensor>;
   /** States by name; `allocateStates` makes them. Several executables share them. */
   readonly states?: ReadonlyMap<string, DeviceTensor>;
-  /** Check every run for what would otherwise show later or nowhere, at a cost in speed. */
+  /**
+   * Check every run for what would otherwise show later or nowhere, at a cost in speed: outputs are
+   * poisoned before they are written, and the operation that gives NaN or fails is named.
+   */
   readonly debug?: boolean;
 }
 

@@ -33,7 +33,7 @@ export {
   type OperationView,
 } from './kernel-table.ts';
 export { splitLoadTime, type LoadTimeSplit } from './load-time.ts';
-export { lower, rewrite, viewOf } from './lower.ts';
+export { lower, rewrite } from './lower.ts';
 export { costOf, idealKernels, NullDevice, type PlanCost } from './null-device.ts';
 export {
   defineOp,
@@ -63,6 +63,7 @@ export {
 export {
   declared,
   formatProgram,
+  viewOf,
   type Operation,
   type Program,
   type StateSlot,

@@ -2,10 +2,10 @@ import { placeInArena, type Lifetime } from './arena.ts';
 import { ShapeError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
 import { splitLoadTime } from './load-time.ts';
-import { lower, viewOf } from './lower.ts';
+import { lower } from './lower.ts';
 import type { Cost } from './op.ts';
 import { formatSpec, type TensorSpec } from './spec.ts';
-import type { Operation, Program } from './program.ts';
+import { viewOf, type Operation, type Program } from './program.ts';
 
 /** A piece of memory that calls refer to by its place in `Plan.buffers`. */
 export interface PlanBuffer {

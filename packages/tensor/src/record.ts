@@ -205,8 +205,9 @@ function sizesAreCounts(shape: Shape): string {
 
 /** `file.ts:12` of the code that called the operation, for listings and errors. */
 function callerLine(): string {
-  // V8 puts a line with the error's name before the frames; other engines do not.
-  const frames = (new Error().stack ?? '').split('\n').filter((line) => /:\d+:\d+/.test(line));
+  // Engines and their tools put different lines before the frames, which end in line and column.
+  const lines = (new Error().stack ?? '').split('\n');
+  const frames = lines.filter((line) => /:\d+:\d+\)?$/.test(line.trim()));
   // Frames: this function, Recorder.apply, apply, the function of defineOp, then the caller.
   const frame = frames[4] ?? '';
   const match = /([^/\\(\s]+?)(?:\?[^:]*)?:(\d+):\d+\)?$/.exec(frame.trim());

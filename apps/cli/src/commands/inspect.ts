@@ -12,7 +12,7 @@ import {
   type ModelMemory,
   type OpenedWeights,
 } from 'rwkv-js';
-import { formatBytes, formatInteger, formatTable, printable } from '../format.ts';
+import { formatBytes, formatInteger, formatSizes, formatTable, printable } from '../format.ts';
 import { print, type Io } from '../io.ts';
 import { parameterCount } from '../model.ts';
 import { deviceOption, examples, jsonOption, modelArgument } from '../options.ts';
@@ -128,14 +128,6 @@ function formatReport(report: Report, listTensors: boolean): string {
   }
   const summary = formatTable(rows);
   return listTensors ? `${summary}\n${formatTensors(report)}` : summary;
-}
-
-function formatSizes(model: ModelConfig): string {
-  const { version, layers, width, heads, headSize, feedForwardWidth, vocabularySize } = model;
-  const parts = [`RWKV-${version}`, `${layers} layers`, `width ${width}`];
-  if (heads > 0) parts.push(`${heads} heads of ${headSize}`);
-  parts.push(`channel mix ${feedForwardWidth}`, `vocabulary ${formatInteger(vocabularySize)}`);
-  return parts.join(', ');
 }
 
 function formatDTypes({ tensors, unsupported }: Report): string {

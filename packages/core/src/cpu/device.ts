@@ -47,6 +47,7 @@ class CpuDevice implements Device, CpuQueue {
   readonly executables = new Set<CpuExecutable>();
   #lose!: (error: DeviceError) => void;
   #error: DeviceError | undefined;
+  #arena = new ArrayBuffer(0);
   #disposed = false;
 
   constructor(precision: 'f32' | 'f64') {
@@ -115,12 +116,18 @@ class CpuDevice implements Device, CpuQueue {
 
   async dispose(): Promise<void> {
     this.#disposed = true;
+    this.#arena = new ArrayBuffer(0);
     for (const executable of this.executables) executable.dispose();
     for (const tensor of this.tensors) tensor.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  arena(byteLength: number, label: string): ArrayBuffer {
+    if (byteLength > this.#arena.byteLength) this.#arena = allocateBytes(byteLength, label);
+    return this.#arena;
   }
 
   check(): void {

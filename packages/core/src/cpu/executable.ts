@@ -22,12 +22,20 @@ export interface CpuQueue extends TensorOwner {
   readonly precision: 'f32' | 'f64';
   /** Executables that were not disposed. */
   readonly executables: Set<CpuExecutable>;
+  /** Memory for intermediate values, at least that much, the same for all: one executable runs at a time. */
+  arena(byteLength: number, label: string): ArrayBuffer;
   /** Throws when the device was disposed. */
   check(): void;
   /** Runs work now; the first error sticks and later work is not begun. */
   run(work: () => void): void;
   /** Throws the error that stuck, if one did. */
   settle(): void;
+}
+
+/** A piece of the process's memory. */
+interface Memory {
+  readonly buffer: ArrayBuffer;
+  readonly byteOffset: number;
 }
 
 /** A plan over memory of this process: every call has its arrays ready, a run is one loop. */
@@ -37,6 +45,8 @@ export class CpuExecutable implements Executable {
   readonly #debug: boolean;
   readonly #inputs = new Map<string, HostTensor>();
   readonly #outputs = new Map<string, HostTensor>();
+  readonly #memory: readonly (Memory | undefined)[];
+  #arena: ArrayBuffer | undefined;
   #calls: { readonly call: ReferenceCall; readonly operation: number }[] = [];
   #tensors: readonly CpuTensor[];
   #ran = false;
@@ -51,32 +61,46 @@ export class CpuExecutable implements Executable {
     bind(queue, 'state', plan, plan.states, options.states, tensors);
     this.#tensors = [...tensors.values()];
 
-    const memory = plan.buffers.map((buffer, index) => {
-      const tensor = tensors.get(index);
-      return tensor
-        ? { buffer: tensor.data.buffer as ArrayBuffer, byteOffset: tensor.data.byteOffset }
-        : { buffer: allocateBytes(buffer.byteLength, plan.program.name), byteOffset: 0 };
+    this.#memory = plan.buffers.map(({ kind, byteLength }, index) => {
+      const data = tensors.get(index)?.data;
+      if (data) return { buffer: data.buffer as ArrayBuffer, byteOffset: data.byteOffset };
+      if (kind === 'intermediate') return undefined;
+      return { buffer: allocateBytes(byteLength, plan.program.name), byteOffset: 0 };
     });
-    const view = ({ spec, use }: PlanSlot): HostTensor => {
-      const { buffer, byteOffset } = memory[use.buffer]!;
-      const data = arrayOver(spec, queue.precision, buffer, byteOffset + use.byteOffset);
-      return { ...spec, data };
-    };
-    for (const [name, slot] of plan.inputs) this.#inputs.set(name, view(slot));
-    for (const [name, slot] of plan.outputs) this.#outputs.set(name, view(slot));
-    this.#calls = plan.calls.map(({ operation, buffers }) => {
-      const { inputs, outputs, attributes } = plan.program.operations[operation]!;
-      const tensorsOf = [...inputs, ...outputs].map((id, i) =>
-        view({ spec: plan.program.values[id]!.spec, use: buffers[i]! }),
+    for (const [name, slot] of plan.inputs) this.#inputs.set(name, this.#view(slot));
+    for (const [name, slot] of plan.outputs) this.#outputs.set(name, this.#view(slot));
+    this.#bindCalls();
+    queue.executables.add(this);
+  }
+
+  /** Gives every call its arrays; again when the arena has moved, since another program needed more. */
+  #bindCalls(): void {
+    const { buffers, calls, program } = this.plan;
+    const bytes = buffers.find(({ kind }) => kind === 'intermediate')?.byteLength ?? 0;
+    const arena = this.#queue.arena(bytes, program.name);
+    if (arena === this.#arena) return;
+    this.#arena = arena;
+    this.#calls = calls.map(({ operation, buffers: uses }) => {
+      const { inputs, outputs, attributes } = program.operations[operation]!;
+      const tensors = [...inputs, ...outputs].map((id, i) =>
+        this.#view({ spec: program.values[id]!.spec, use: uses[i]! }),
       );
       const call = {
-        inputs: tensorsOf.slice(0, inputs.length),
-        outputs: tensorsOf.slice(inputs.length),
+        inputs: tensors.slice(0, inputs.length),
+        outputs: tensors.slice(inputs.length),
         attributes,
       };
       return { call, operation };
     });
-    queue.executables.add(this);
+  }
+
+  #view({ spec, use }: PlanSlot): HostTensor {
+    const { buffer, byteOffset } = this.#memory[use.buffer] ?? {
+      buffer: this.#arena!,
+      byteOffset: 0,
+    };
+    const start = byteOffset + use.byteOffset;
+    return { ...spec, data: arrayOver(spec, this.#queue.precision, buffer, start) };
   }
 
   run(inputs: RunInputs): void {
@@ -101,6 +125,7 @@ export class CpuExecutable implements Executable {
     }
     this.#ran = true;
     this.#queue.run(() => {
+      this.#bindCalls();
       for (const [name, target] of this.#inputs) {
         setElements(target.data, plain(target), inputs[name]!);
       }
@@ -132,6 +157,7 @@ export class CpuExecutable implements Executable {
     this.#disposed = true;
     this.#queue.executables.delete(this);
     this.#calls = [];
+    this.#arena = undefined;
     this.#inputs.clear();
     this.#outputs.clear();
     this.#tensors = [];
@@ -153,13 +179,17 @@ export class CpuExecutable implements Executable {
     }
   }
 
-  /** Runs one operation; what goes wrong in it, and the first NaN, is told with its name and line. */
+  /**
+   * Runs one operation; what goes wrong in it, and the first NaN, is told with its name and line. Its
+   * outputs are poisoned before, so that an element it does not write shows.
+   */
   #runChecked(call: ReferenceCall, at: number): void {
     const { definition, line } = this.plan.program.operations[at]!;
     const where =
       `${definition.name} of program ${this.plan.program.name}` +
       (line === '' ? '' : `, recorded at ${line},`);
     try {
+      poison(call);
       definition.reference!(call);
     } catch (error) {
       throw new DeviceError(`${where} failed: ${String(error)}`, { cause: error });
@@ -169,6 +199,16 @@ export class CpuExecutable implements Executable {
       if (bad < 0) continue;
       throw new DeviceError(`${where} gave NaN as element ${bad}; look at its inputs`);
     }
+  }
+}
+
+/** Fills outputs with NaN, or a large integer, but for those that are written in place. */
+function poison({ inputs, outputs }: ReferenceCall): void {
+  for (const { data } of outputs) {
+    const inPlace = inputs.some(
+      (input) => input.data.buffer === data.buffer && input.data.byteOffset === data.byteOffset,
+    );
+    if (!inPlace) data.fill(data instanceof Int32Array ? 0x7eadbeef : NaN);
   }
 }
 
