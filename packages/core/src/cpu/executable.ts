@@ -45,7 +45,7 @@ export class CpuExecutable implements Executable {
   readonly #debug: boolean;
   readonly #inputs = new Map<string, HostTensor>();
   readonly #outputs = new Map<string, HostTensor>();
-  readonly #memory: readonly (Memory | undefined)[];
+  #memory: readonly (Memory | undefined)[];
   #arena: ArrayBuffer | undefined;
   #calls: { readonly call: ReferenceCall; readonly operation: number }[] = [];
   #tensors: readonly CpuTensor[];
@@ -157,6 +157,7 @@ export class CpuExecutable implements Executable {
     this.#disposed = true;
     this.#queue.executables.delete(this);
     this.#calls = [];
+    this.#memory = [];
     this.#arena = undefined;
     this.#inputs.clear();
     this.#outputs.clear();
