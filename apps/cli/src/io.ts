@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { UsageError } from 'rwkv-js';
 
@@ -21,6 +22,12 @@ export function print(output: Output, data: string | Uint8Array): Promise<void> 
       else reject(new UsageError(`writing the output: ${reasonOf(error)}`, { cause: error }));
     });
   });
+}
+
+/** The process's standard input. Node takes a folder there for an empty file; a command should not. */
+export function processStdin(): Readable {
+  if (!fstatSync(0).isDirectory()) return process.stdin;
+  throw new UsageError('reading standard input: it is a folder; give a file');
 }
 
 /** All of standard input. */

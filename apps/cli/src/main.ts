@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { constants } from 'node:os';
+import { processStdin } from './io.ts';
 import { interrupted, run } from './run.ts';
 
 const controller = new AbortController();
@@ -21,7 +22,7 @@ process.stderr.on('error', () => {});
 
 const code = await run(process.argv.slice(2), {
   get stdin() {
-    return process.stdin;
+    return processStdin();
   },
   stdout: process.stdout,
   stderr: process.stderr,

@@ -30,7 +30,7 @@ export function showProgress(
           ? (value / scale).toFixed(scale > 1 ? 1 : 0)
           : `${value}`,
       clearOnComplete: true,
-      linewrap: true,
+      barsize: 24,
     },
     Presets.legacy,
   );

@@ -35,7 +35,6 @@ export {
   type Device,
   type KernelTable,
   type LoadProgress,
-  type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
 export { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
@@ -44,7 +43,6 @@ export {
   openWeights,
   writeSafetensors,
   type OpenedWeights,
-  type SafetensorsWriter,
   type WeightInput,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';

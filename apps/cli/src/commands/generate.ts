@@ -44,8 +44,8 @@ export function generateCommand(io: Io): CommandUnknownOpts {
     )
     .option(
       '--temperature <x>',
-      'below 1 is bolder for likely tokens, above 1 for unlikely ones; 0 always takes the ' +
-        'likeliest (default: 1; embedded model: 0.6)',
+      'below 1 sharpens the choice, above 1 flattens it, 0 always takes the likeliest ' +
+        '(default: 1; embedded model: 0.6)',
       number(0, 100),
     )
     .option(
@@ -150,7 +150,7 @@ export function generateCommand(io: Io): CommandUnknownOpts {
 const reasons = {
   stop: 'stop text',
   end: 'end of text',
-  length: 'most tokens reached',
+  length: 'token limit',
   interrupted: 'interrupted',
 } as const;
 
