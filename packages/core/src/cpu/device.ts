@@ -125,8 +125,8 @@ class CpuDevice implements Device, CpuQueue {
     return this.dispose();
   }
 
-  arena(byteLength: number, label: string): ArrayBuffer {
-    if (byteLength > this.#arena.byteLength) this.#arena = allocateBytes(byteLength, label);
+  arena(bytes: number, label: string): ArrayBuffer {
+    if (bytes > this.#arena.byteLength) this.#arena = allocateBytes(bytes, label);
     return this.#arena;
   }
 
