@@ -45,7 +45,7 @@ export class CpuExecutable implements Executable {
   readonly #debug: boolean;
   readonly #inputs = new Map<string, HostTensor>();
   readonly #outputs = new Map<string, HostTensor>();
-  readonly #memory: readonly Memory[];
+  #memory: readonly Memory[];
   #arenaBytes = 0;
   #arena: ArrayBuffer | undefined;
   #calls: { readonly call: ReferenceCall; readonly operation: number }[] = [];
@@ -159,6 +159,7 @@ export class CpuExecutable implements Executable {
     this.#disposed = true;
     this.#queue.executables.delete(this);
     this.#calls = [];
+    this.#memory = [];
     this.#arena = undefined;
     this.#inputs.clear();
     this.#outputs.clear();
