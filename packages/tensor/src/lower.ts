@@ -1,6 +1,6 @@
 import type { KernelTable, OperationView } from './kernel-table.ts';
 import type { Operation, Program } from './program.ts';
-import { Recorder, Value } from './record.ts';
+import { Recorder, type Value } from './record.ts';
 
 /**
  * The program with every composite that the table has no kernel for built from smaller operations,

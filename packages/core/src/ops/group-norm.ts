@@ -1,5 +1,6 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
+import { groupNormBackward } from './group-norm-backward.ts';
 import { expectFloats, matrix } from './shape-rules.ts';
 
 /**
@@ -39,5 +40,7 @@ export const groupNorm = defineOp<
       }
     }
   },
+  gradient: ({ inputs: [x, weight], attributes, cotangents: [y] }) =>
+    groupNormBackward(x!, weight!, y!, attributes),
   operations: ([x]) => 8 * elementCount(x!.shape),
 });

@@ -2,6 +2,8 @@ import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import type { Floats } from './floats.ts';
 import { carryState, clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
 import { expectFloats, matrix } from './shape-rules.ts';
+import { wkv4Backward } from './wkv4-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-4: per channel, an average of all values so far, weighted by e^key and by a
@@ -71,6 +73,17 @@ export const wkv4 = defineOp<
       }
     }
     clearPadding(outputs[0]!, offsets);
+  },
+  gradient({ inputs, outputs: [y, numerator, denominator], cotangents }) {
+    const [toY, toNumerator, toDenominator] = cotangents;
+    const [k, v, logDecay, bonus, ofNumerator, ofDenominator] = wkv4Backward([
+      ...inputs,
+      toY ?? zerosLike(y!),
+      toNumerator ?? zerosLike(numerator!),
+      toDenominator ?? zerosLike(denominator!),
+    ]);
+    // The maximum is held constant.
+    return [k, v, logDecay, bonus, ofNumerator, ofDenominator, undefined, undefined];
   },
   inPlace: [
     [1, 4],

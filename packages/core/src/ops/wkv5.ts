@@ -3,6 +3,8 @@ import { floats, type Floats } from './floats.ts';
 import { forEachHeadStep, headShapes, headSizes, type HeadStep } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
+import { wkv5Backward } from './wkv5-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-5. Per head, with the matrix S [key, value] and · over the key channels:
@@ -41,6 +43,10 @@ export const wkv5 = defineOp<
       stepHead(step, decay.subarray(first, end), bonus.subarray(first, end));
     });
   },
+  gradient: ({ inputs, outputs: [y, state], cotangents: [toY, toState] }) => [
+    ...wkv5Backward([...inputs, toY ?? zerosLike(y!), toState ?? zerosLike(state!)]),
+    undefined,
+  ],
   inPlace: [[1, 5]],
   operations: ([r, , , , , state]) => 6 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
 });

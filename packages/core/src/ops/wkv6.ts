@@ -4,6 +4,8 @@ import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
 import { stepHead } from './wkv5.ts';
+import { wkv6Backward } from './wkv6-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-6: that of RWKV-5 with a decay that each token brings along. Per head, with
@@ -42,6 +44,10 @@ export const wkv6 = defineOp<
       stepHead(step, step.vectors[3]!, bonus.subarray(first, end));
     });
   },
+  gradient: ({ inputs, outputs: [y, state], cotangents: [toY, toState] }) => [
+    ...wkv6Backward([...inputs, toY ?? zerosLike(y!), toState ?? zerosLike(state!)]),
+    undefined,
+  ],
   inPlace: [[1, 5]],
   operations: ([r, , , , , state]) => 6 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
 });

@@ -1,6 +1,8 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
 import { forEachHeadStep, headShapes, type HeadStep } from './heads.ts';
 import { carryState } from './sequences.ts';
+import { wkv7Backward } from './wkv7-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-7, a delta rule. Per head, with the matrix S [value, key]:
@@ -34,6 +36,10 @@ export const wkv7 = defineOp<
     carryState(inputs[6]!, next!);
     forEachHeadStep(inputs.slice(0, 6), next!, inputs[7]!, y!, stepHead);
   },
+  gradient: ({ inputs, outputs: [y, state], cotangents: [toY, toState] }) => [
+    ...wkv7Backward([...inputs, toY ?? zerosLike(y!), toState ?? zerosLike(state!)]),
+    undefined,
+  ],
   inPlace: [[1, 6]],
   operations: ([r, , , , , , state]) => 9 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
 });
