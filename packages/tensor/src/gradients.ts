@@ -58,7 +58,9 @@ export function gradients(program: Program, options: GradientOptions): Program {
     );
   }
   for (const [name, id] of ends) {
-    flow(id, recorder.input(`cotangent.${name}`, f32(...source.values[id]!.spec.shape)));
+    const cotangent = recorder.input(`cotangent.${name}`, f32(...source.values[id]!.spec.shape));
+    // A copy: a gradient may be the cotangent itself, and an output cannot be an input.
+    flow(id, accumulate([cotangent]));
   }
 
   const reached = dependents(
@@ -102,8 +104,7 @@ export function gradients(program: Program, options: GradientOptions): Program {
       const sum = recorder.state(`gradient.${name}`, f32(...gradient.shape));
       recorder.update(sum, accumulate([sum, gradient]));
     } else {
-      // A copy, where it would be an input of the program itself or a view of one.
-      outputs.set(`gradient.${name}`, accumulate([gradient]));
+      outputs.set(`gradient.${name}`, gradient);
     }
   }
   for (const { value, update } of source.states.values()) {
