@@ -1,5 +1,13 @@
 import * as core from '../index.ts';
-import { evaluate, tensor, type HostTensor, type OpDefinition, type Value } from '@rwkv-js/tensor';
+import {
+  evaluate,
+  record,
+  ShapeError,
+  tensor,
+  type HostTensor,
+  type OpDefinition,
+  type Value,
+} from '@rwkv-js/tensor';
 import { expectGradients, seededTensor } from '@rwkv-js/testing';
 import { describe, expect, test } from 'vitest';
 import { add } from './add.ts';
@@ -133,6 +141,42 @@ test('scatterRows adds rows of one index in their order', async () => {
     indexes(2, 2, 2, -1),
   );
   expect([...table!.data]).toEqual([0, 0, 0]);
+});
+
+const misshapen: readonly [string, (...values: Value[]) => unknown, HostTensor[], RegExp][] = [
+  ['sumTo', (a) => core.sumTo(a!, { shape: [3] }), [x(2, 4)], /\[3\] must broadcast/],
+  ['pad', (a) => core.pad(a!, { axis: 0, start: 2, size: 3 }), [x(2)], /fit from 2 into 3/],
+  [
+    'scatterRows',
+    (a, b) => core.scatterRows(a!, b!, { rows: 3 }),
+    [x(2, 3), indexes(1)],
+    /i32\[2\]/,
+  ],
+  ['reluBackward', (a, b) => core.reluBackward(a!, b!), [x(2), y(3)], /the same shape/],
+  ['crossEntropy', (a, b) => crossEntropy(a!, b!), [x(2, 3), y(2)], /targets must be i32\[2\]/],
+  ['clipByNorm', (a, b) => core.clipByNorm(a!, b!, { limit: 0 }), [x(2), y()], /above 0/],
+  [
+    'tokenShiftBackward',
+    core.tokenShiftBackward as never,
+    [x(4, 3), y(1, 2), indexes(0, 4)],
+    /state/,
+  ],
+  [
+    'wkv7Backward',
+    (...values) => core.wkv7Backward(values),
+    [...Array(6).fill(x(4, 2)), x(1, 1, 2, 2), indexes(0, 4), x(4, 2), x(2, 1, 2, 2)],
+    /stateCotangent must have the shape of state/,
+  ],
+];
+
+test.each(misshapen)('%s refuses what does not fit', (_, build, arrays, message) => {
+  const recording = (): unknown =>
+    record('misshapen', (g) => {
+      build(...arrays.map((array, i) => g.input(`input${i}`, array)));
+      return {};
+    });
+  expect(recording).toThrow(ShapeError);
+  expect(recording).toThrow(message);
 });
 
 test('every operation has a gradient or a lowering, but those that end training', () => {
