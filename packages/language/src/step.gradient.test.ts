@@ -4,6 +4,8 @@ import {
   declared,
   elementCount,
   gradients,
+  idealKernels,
+  plan,
   viewBytes,
   type Device,
   type Executable,
@@ -132,6 +134,14 @@ describe.each(specificationModels)('the gradients of a step of RWKV-$version', (
       });
     }
     expect(results[1]).toEqual(results[0]);
+  });
+
+  test('can be planned for a device that binds ten buffers to a kernel', () => {
+    const program = trainable(version, 64, 64);
+    const weights = [...specificationWeights(version).tensors.keys()];
+    const backward = gradients(program, { of: ['loss'], wrt: weights, accumulate: true });
+    const { calls } = plan(backward, idealKernels);
+    expect(calls.length).toBeGreaterThan(program.operations.length);
   });
 
   test('through two chunks, states handing theirs back, are those of the whole', async () => {

@@ -2,29 +2,36 @@ import { sameShape, type HostTensor, type TensorSpec } from '@rwkv-js/tensor';
 import { headShapes, headSizes } from './heads.ts';
 import { clearPadding, sequencesOf } from './sequences.ts';
 import type { Fail } from './shape-rules.ts';
+import { stackedSpecs, stackedTensors } from './stack.ts';
 
 /**
- * Shape rule of the gradients of recurrences over heads: one [tokens, width] for each of `rows` but the
- * last, which is the cotangent of y, then that of the state.
+ * Shape rule of the gradients of recurrences over heads. `rows` holds `names`, one after another, the
+ * last of them the cotangent of y; the results are the gradients of the others and of the state.
  */
 export function headBackwardShapes(
-  rows: Readonly<Record<string, TensorSpec>>,
+  names: readonly string[],
+  rows: TensorSpec,
   state: TensorSpec,
   offsets: TensorSpec,
   stateCotangent: TensorSpec,
   fail: Fail,
-): { readonly row: TensorSpec; readonly state: TensorSpec } {
-  const [row, ofState] = headShapes(rows, state, offsets, fail);
+): readonly [rows: TensorSpec, state: TensorSpec] {
+  const parts = stackedSpecs(rows);
+  if (parts.length !== names.length) {
+    fail(`rows must be [${names.length}, tokens, width]: ${names.join(', ')}`);
+  }
+  const named = Object.fromEntries(names.map((name, i) => [name, parts[i]!]));
+  const [row, ofState] = headShapes(named, state, offsets, fail);
   if (!sameShape(state.shape, stateCotangent.shape)) {
     fail('stateCotangent must have the shape of state');
   }
-  return { row: row!, state: ofState! };
+  return [{ dtype: 'f32', shape: [names.length - 1, ...row!.shape] }, ofState!];
 }
 
 /** One token of one head, on the way back. */
 export interface HeadBackwardStep {
   readonly head: number;
-  /** The part of each of `rows` that belongs to this token and head, in their order. */
+  /** The part of each of the rows that belongs to this token and head, in their order. */
   readonly vectors: readonly Float64Array[];
   /** The head's matrix before the token: [headSize, headSize]. */
   readonly before: Float64Array;
@@ -42,22 +49,24 @@ const chunk = 16;
  * are computed again by `advance`, chunk by chunk, in double precision.
  *
  * @param stateCotangent what flows back from the new state
- * @param rowGradients where the gradients of `rows` go, zero in padding rows; may be fewer than rows
+ * @param stackedRows vectors of the tokens, [count, tokens, width], the cotangent of y the last
+ * @param stackedGradients where the gradients of all but the last go, zero in padding rows
  * @param stateGradient where that of the old state goes
  * @param advance turns the matrix before a token into the one after it
  */
 export function forEachHeadStepBackward(
-  rows: readonly HostTensor[],
+  stackedRows: HostTensor,
   state: HostTensor,
   offsets: HostTensor,
   stateCotangent: HostTensor,
-  rowGradients: readonly HostTensor[],
+  stackedGradients: HostTensor,
   stateGradient: HostTensor,
   advance: (vectors: readonly Float64Array[], matrix: Float64Array, head: number) => void,
   visit: (step: HeadBackwardStep) => void,
 ): void {
   const { heads, headSize, width } = headSizes(state);
   const size = headSize * headSize;
+  const [rows, rowGradients] = [stackedTensors(stackedRows), stackedTensors(stackedGradients)];
   const vectors = rows.map(() => new Float64Array(headSize));
   const gradients = rowGradients.map(() => new Float64Array(headSize));
   const matrices = new Float64Array(chunk * size);

@@ -163,9 +163,15 @@ const misshapen: readonly [string, (...values: Value[]) => unknown, HostTensor[]
   ],
   [
     'wkv7Backward',
-    (...values) => core.wkv7Backward(values),
-    [...Array(6).fill(x(4, 2)), x(1, 1, 2, 2), indexes(0, 4), x(4, 2), x(2, 1, 2, 2)],
+    core.wkv7Backward as never,
+    [x(7, 4, 2), y(1, 1, 2, 2), indexes(0, 4), y(2, 1, 2, 2)],
     /stateCotangent must have the shape of state/,
+  ],
+  [
+    'wkv6Backward',
+    core.wkv6Backward as never,
+    [x(4, 4, 2), x(1, 2), y(1, 1, 2, 2), indexes(0, 4), y(1, 1, 2, 2)],
+    /rows must be \[5, tokens, width\]/,
   ],
 ];
 

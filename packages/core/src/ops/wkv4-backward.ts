@@ -1,73 +1,59 @@
-import { defineOp, elementCount, sameShape, type Value } from '@rwkv-js/tensor';
+import { defineOp, elementCount, type HostTensor, type Value } from '@rwkv-js/tensor';
 import type { Floats } from './floats.ts';
 import { clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
-import { expectFloats, matrix } from './shape-rules.ts';
+import { expectFloats } from './shape-rules.ts';
+import { stackedTensors } from './stack.ts';
 
 /**
  * The gradients of `wkv4`, with every running maximum held constant: the sums are multiples of
  * e^maximum, so what they stand for does not depend on it, and neither does a loss.
  *
- * Arguments are those of `wkv4`, then the cotangents of y [tokens, width] and of the new numerator and
- * denominator [slots, width]. Results: the gradients of k, v [tokens, width], zero in padding rows, of
- * logDecay and bonus [width], summed over all tokens, and of the old numerator and denominator.
+ * rows: k, v and the cotangent of y [3, tokens, width]; vectors: logDecay and bonus [2, width]; states:
+ * numerator, denominator and maximum [3, slots, width]; stateCotangents: of the new numerator and
+ * denominator [2, slots, width]; all stacked so that a kernel has few buffers; offsets: i32 [slots + 1].
+ * Results: the gradients of k and v [2, tokens, width], zero in padding rows, of logDecay and bonus [2,
+ * width], summed over all tokens, and of the old numerator and denominator [2, slots, width].
  * Specification: RWKV-4, gradients.
  */
 export const wkv4Backward = defineOp<
   (
-    inputs: readonly Value[],
-  ) => readonly [
-    k: Value,
-    v: Value,
-    logDecay: Value,
-    bonus: Value,
-    numerator: Value,
-    denominator: Value,
-  ]
+    rows: Value,
+    vectors: Value,
+    states: Value,
+    offsets: Value,
+    stateCotangents: Value,
+  ) => readonly [rows: Value, vectors: Value, states: Value]
 >({
   name: 'wkv4Backward',
-  arguments: [
-    'k',
-    'v',
-    'logDecay',
-    'bonus',
-    'numerator',
-    'denominator',
-    'maximum',
-    'offsets',
-    'cotangent',
-    'numeratorCotangent',
-    'denominatorCotangent',
-  ],
-  infer([k, v, logDecay, bonus, ...rest], _, fail) {
-    const [tokens, width] = matrix(k!, 'k', fail);
-    const [numerator, denominator, maximum, offsets, cotangent, ...ofStates] = rest;
-    const [slots] = matrix(numerator!, 'numerator', fail);
-    if (!sameShape(v!.shape, k!.shape) || !sameShape(cotangent!.shape, k!.shape)) {
-      fail('k, v and cotangent must have the same shape');
-    }
-    for (const [i, spec] of [numerator, denominator, maximum, ...ofStates].entries()) {
-      const name = ['numerator', 'denominator', 'maximum'][i % 3]!;
-      expectFloats(spec!, name, [slots, width], '[slots, width]', fail);
-    }
-    expectFloats(logDecay!, 'logDecay', [width], '[width]', fail);
-    expectFloats(bonus!, 'bonus', [width], '[width]', fail);
+  arguments: ['rows', 'vectors', 'states', 'offsets', 'stateCotangents'],
+  infer([rows, vectors, states, offsets, stateCotangents], _, fail) {
+    const [, tokens = 0, width = 0] = rows!.shape;
+    const [, slots = 0] = states!.shape;
+    expectFloats(rows!, 'rows', [3, tokens, width], '[3, tokens, width]', fail);
+    expectFloats(vectors!, 'vectors', [2, width], '[2, width]', fail);
+    expectFloats(states!, 'states', [3, slots, width], '[3, slots, width]', fail);
+    const ofStates = [2, slots, width];
+    expectFloats(stateCotangents!, 'stateCotangents', ofStates, '[2, slots, width]', fail);
     expectOffsets(offsets!, slots, fail);
-    const row = { dtype: 'f32', shape: [tokens, width] } as const;
-    const vector = { dtype: 'f32', shape: [width] } as const;
-    const state = { dtype: 'f32', shape: [slots, width] } as const;
-    return [row, row, vector, vector, state, state];
+    return [
+      { dtype: 'f32', shape: [2, tokens, width] },
+      { dtype: 'f32', shape: [2, width] },
+      { dtype: 'f32', shape: ofStates },
+    ];
   },
-  reference({ inputs, outputs }) {
-    const [k, v, logDecay, bonus, numerator, denominator, maximum] = inputs.map(
-      ({ data }) => data as Floats,
-    );
-    const offsets = inputs[7]!;
-    const [cotangent, ofNumerator, ofDenominator] = inputs.slice(8).map(({ data }) => data);
-    const [dk, dv, dLogDecay, dBonus, dNumerator, dDenominator] = outputs.map(({ data }) => data);
+  reference({ inputs: [rows, vectors, states, offsets, stateCotangents], outputs }) {
+    const arrays = (stacked: HostTensor): Floats[] =>
+      stackedTensors(stacked).map(({ data }) => data as Floats);
+    const [k, v, cotangent] = arrays(rows!);
+    const [logDecay, bonus] = arrays(vectors!);
+    const [numerator, denominator, maximum] = arrays(states!);
+    const [ofNumerator, ofDenominator] = arrays(stateCotangents!);
+    const [dk, dv] = arrays(outputs[0]!);
+    const [dNumerator, dDenominator] = arrays(outputs[2]!);
     const width = logDecay!.length;
-    const decaySums = new Float64Array(width);
-    const bonusSums = new Float64Array(width);
-    for (const { slot, start, end } of sequencesOf(offsets)) {
+    const sums = new Float64Array(2 * width);
+    const [decaySums, bonusSums] = [sums.subarray(0, width), sums.subarray(width)];
+    for (const { slot, start, end } of sequencesOf(offsets!)) {
       const before = [0, 1, 2].map(() => new Float64Array(end - start)) as unknown as Sums;
       for (let c = 0; c < width; c++) {
         const at = slot * width + c;
@@ -92,7 +78,7 @@ export const wkv4Backward = defineOp<
           const place = t * width + c;
           const key = k![place]!;
           const value = v![place]!;
-          const [oldA, oldB, oldTop] = before.map((sums) => sums[t - start]!) as [
+          const [oldA, oldB, oldTop] = before.map((kept) => kept[t - start]!) as [
             number,
             number,
             number,
@@ -122,12 +108,10 @@ export const wkv4Backward = defineOp<
         dDenominator![at] = fromB;
       }
     }
-    dLogDecay!.set(decaySums);
-    dBonus!.set(bonusSums);
-    clearPadding(outputs[0]!, offsets);
-    clearPadding(outputs[1]!, offsets);
+    outputs[1]!.data.set(sums);
+    for (const output of stackedTensors(outputs[0]!)) clearPadding(output, offsets!);
   },
-  operations: ([k]) => 60 * elementCount(k!.shape),
+  operations: ([rows]) => 20 * elementCount(rows!.shape),
 });
 
 type Sums = readonly [Float64Array, Float64Array, Float64Array];

@@ -1,53 +1,57 @@
-import { defineOp, type Value } from '@rwkv-js/tensor';
+import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { diagonalAdvance, diagonalBackward } from './diagonal-backward.ts';
 import { forEachHeadStepBackward, headBackwardShapes } from './heads-backward.ts';
 import { headSizes } from './heads.ts';
+import { expectFloats } from './shape-rules.ts';
+import { stackedTensors } from './stack.ts';
 
 /**
  * The gradients of `wkv5`; the formulas are those of `diagonalBackward`.
  *
- * Arguments are those of `wkv5`, then the cotangents of y [tokens, width] and of the new state. Results:
- * the gradients of r, k, v [tokens, width], zero in padding rows, of decay and bonus [heads, headSize],
- * summed over all tokens, and of the state. Specification: RWKV-5.
+ * rows: r, k, v and the cotangent of y [4, tokens, width]; vectors: decay and bonus [2, heads, headSize];
+ * both stacked so that a kernel has few buffers; state and offsets: those of `wkv5`; stateCotangent: of
+ * the new state. Results: the gradients of r, k, v [3, tokens, width], zero in padding rows, of decay and
+ * bonus [2, heads, headSize], summed over all tokens, and of the state. Specification: RWKV-5.
  */
 export const wkv5Backward = defineOp<
   (
-    inputs: readonly Value[],
-  ) => readonly [r: Value, k: Value, v: Value, decay: Value, bonus: Value, state: Value]
+    rows: Value,
+    vectors: Value,
+    state: Value,
+    offsets: Value,
+    stateCotangent: Value,
+  ) => readonly [rows: Value, vectors: Value, state: Value]
 >({
   name: 'wkv5Backward',
-  arguments: ['r', 'k', 'v', 'decay', 'bonus', 'state', 'offsets', 'cotangent', 'stateCotangent'],
-  infer([r, k, v, decay, bonus, state, offsets, cotangent, stateCotangent], _, fail) {
-    const rows = { r: r!, k: k!, v: v!, cotangent: cotangent! };
-    const { row, state: ofState } = headBackwardShapes(
-      rows,
+  arguments: ['rows', 'vectors', 'state', 'offsets', 'stateCotangent'],
+  infer([rows, vectors, state, offsets, stateCotangent], _, fail) {
+    const { heads, headSize } = headSizes(state!, fail);
+    expectFloats(vectors!, 'vectors', [2, heads, headSize], '[2, heads, headSize]', fail);
+    const names = ['r', 'k', 'v', 'cotangent'];
+    const [ofRows, ofState] = headBackwardShapes(
+      names,
+      rows!,
       state!,
       offsets!,
       stateCotangent!,
       fail,
     );
-    const perHead = { dtype: 'f32', shape: state!.shape.slice(1, 3) } as const;
-    for (const spec of [decay!, bonus!]) {
-      if (spec.shape.join() !== perHead.shape.join()) {
-        fail('decay and bonus must be [heads, headSize]');
-      }
-    }
-    return [row, row, row, perHead, perHead, ofState];
+    return [ofRows, { dtype: 'f32', shape: vectors!.shape }, ofState];
   },
-  reference({ inputs, outputs }) {
-    const [r, k, v, decays, bonuses, state, offsets, cotangent, stateCotangent] = inputs;
-    const { headSize } = headSizes(state!);
-    const [decay, bonus] = [decays!, bonuses!].map(({ data }) => Float64Array.from(data));
-    const sums = [new Float64Array(decay!.length), new Float64Array(decay!.length)] as const;
+  reference({ inputs: [rows, perHead, state, offsets, stateCotangent], outputs }) {
+    const { headSize, width } = headSizes(state!);
+    const [decay, bonus] = stackedTensors(perHead!).map(({ data }) => Float64Array.from(data));
+    const sums = new Float64Array(2 * width);
+    const [decaySums, bonusSums] = [sums.subarray(0, width), sums.subarray(width)];
     const ofHead = (data: Float64Array, head: number): Float64Array =>
       data.subarray(head * headSize, (head + 1) * headSize);
     forEachHeadStepBackward(
-      [r!, k!, v!, cotangent!],
+      rows!,
       state!,
       offsets!,
       stateCotangent!,
-      outputs.slice(0, 3),
-      outputs[5]!,
+      outputs[0]!,
+      outputs[2]!,
       (vectors, matrix, head) =>
         diagonalAdvance(matrix, vectors[1]!, vectors[2]!, ofHead(decay!, head)),
       (step) => {
@@ -56,13 +60,12 @@ export const wkv5Backward = defineOp<
           r: gradients[0]!,
           k: gradients[1]!,
           v: gradients[2]!,
-          decay: ofHead(sums[0], head),
-          bonus: ofHead(sums[1], head),
+          decay: ofHead(decaySums, head),
+          bonus: ofHead(bonusSums, head),
         });
       },
     );
-    outputs[3]!.data.set(sums[0]);
-    outputs[4]!.data.set(sums[1]);
+    outputs[1]!.data.set(sums);
   },
-  operations: ([r, , , , , state]) => 20 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
+  operations: ([, , state], [rows]) => 7 * elementCount(rows!.shape) * state!.shape[3]!,
 });

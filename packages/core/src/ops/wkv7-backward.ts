@@ -1,4 +1,4 @@
-import { defineOp, type Value } from '@rwkv-js/tensor';
+import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { forEachHeadStepBackward, headBackwardShapes } from './heads-backward.ts';
 
 /**
@@ -9,33 +9,33 @@ import { forEachHeadStepBackward, headBackwardShapes } from './heads-backward.ts
  *     ddecay = Σ_value G ⊙ S    dk = Gᵀ v    dv = G k    db = Gᵀ u    du = G b    da = Sᵀ du
  *     G ← G diag(decay) + du aᵀ
  *
- * Arguments are those of `wkv7`, then the cotangents of y [tokens, width] and of the new state. Results:
- * the gradients of r, decay, k, v, a, b [tokens, width], zero in padding rows, and of the state.
+ * rows: r, decay, k, v, a, b and the cotangent of y [7, tokens, width], stacked so that a kernel has few
+ * buffers; state and offsets: those of `wkv7`; stateCotangent: of the new state. Results: the gradients
+ * of r to b [6, tokens, width], zero in padding rows, and of the state.
  * Specification: RWKV-7, sequential backward.
  */
 export const wkv7Backward = defineOp<
   (
-    inputs: readonly Value[],
-  ) => readonly [r: Value, decay: Value, k: Value, v: Value, a: Value, b: Value, state: Value]
+    rows: Value,
+    state: Value,
+    offsets: Value,
+    stateCotangent: Value,
+  ) => readonly [rows: Value, state: Value]
 >({
   name: 'wkv7Backward',
-  arguments: ['r', 'decay', 'k', 'v', 'a', 'b', 'state', 'offsets', 'cotangent', 'stateCotangent'],
-  infer([r, decay, k, v, a, b, state, offsets, cotangent, stateCotangent], _, fail) {
-    const rows = { r: r!, decay: decay!, k: k!, v: v!, a: a!, b: b!, cotangent: cotangent! };
-    const shapes = headBackwardShapes(rows, state!, offsets!, stateCotangent!, fail);
-    return [...Array.from({ length: 6 }, () => shapes.row), shapes.state];
+  arguments: ['rows', 'state', 'offsets', 'stateCotangent'],
+  infer([rows, state, offsets, stateCotangent], _, fail) {
+    const names = ['r', 'decay', 'k', 'v', 'a', 'b', 'cotangent'];
+    return headBackwardShapes(names, rows!, state!, offsets!, stateCotangent!, fail);
   },
-  reference({ inputs, outputs }) {
-    const rows = [...inputs.slice(0, 6), inputs[8]!];
-    const [state, offsets, stateCotangent] = [inputs[6]!, inputs[7]!, inputs[9]!];
-    const rowGradients = outputs.slice(0, 6);
+  reference({ inputs: [rows, state, offsets, stateCotangent], outputs }) {
     forEachHeadStepBackward(
-      rows,
-      state,
-      offsets,
-      stateCotangent,
-      rowGradients,
-      outputs[6]!,
+      rows!,
+      state!,
+      offsets!,
+      stateCotangent!,
+      outputs[0]!,
+      outputs[1]!,
       advance,
       ({ vectors, before, gradient, gradients }) => {
         const [r, decay, k, v, a, b, g] = vectors as Vectors;
@@ -68,7 +68,7 @@ export const wkv7Backward = defineOp<
       },
     );
   },
-  operations: ([r, , , , , , state]) => 30 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,
+  operations: ([, state], [rows]) => 5 * elementCount(rows!.shape) * state!.shape[3]!,
 });
 
 type Vectors = [
