@@ -1,5 +1,5 @@
-import { LanguageModel } from '@rwkv-js/language';
-import { randomRwkv7 } from '@rwkv-js/testing';
+import { LanguageModel, rwkv7Entries } from '@rwkv-js/language';
+import { randomWeights } from '@rwkv-js/testing';
 import { openDevice, openWeights, stories, type WeightSource } from 'rwkv-js';
 import { readBandwidth } from './memory-roof.ts';
 import { formatTable, spread } from './table.ts';
@@ -43,8 +43,8 @@ export async function benchCpu(): Promise<void> {
   };
   const subjects = [
     await subject('stories, 6.3M, f16', await openWeights(stories.weights)),
-    await subject('RWKV-7 6x384, 13M, f16', randomRwkv7(shape13M, 'f16')),
-    await subject('RWKV-7 6x384, 13M, f32', randomRwkv7(shape13M, 'f32')),
+    await subject('RWKV-7 6x384, 13M, f16', randomWeights(rwkv7Entries(shape13M, 'f16'))),
+    await subject('RWKV-7 6x384, 13M, f32', randomWeights(rwkv7Entries(shape13M, 'f32'))),
   ];
   const roofs: number[] = [];
   // Subjects take turns, so that a machine that changes its speed changes it for all.

@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { randomRwkv7, releasedShapes } from '@rwkv-js/testing';
+import { releasedShapes, rwkv7Entries } from '@rwkv-js/language';
+import { randomWeights } from '@rwkv-js/testing';
 import { loadModel, openDevice, openWeights, writeSafetensors } from 'rwkv-js';
 import { formatTable, spread } from './table.ts';
 
@@ -58,7 +59,7 @@ export async function benchLoad(): Promise<void> {
 }
 
 async function writeModel(path: string): Promise<void> {
-  const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+  const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
   const tensors = [...source.tensors].map(([name, entry]) => ({ name, ...entry }));
   const writer = await writeSafetensors(path, tensors);
   for (const { name } of tensors) await writer.write(name, await source.read(name));

@@ -1,4 +1,4 @@
-import { FormatError, type PlainDType, type WeightEntry, type WeightSource } from '@rwkv-js/tensor';
+import { FormatError, type WeightEntry, type WeightSource } from '@rwkv-js/tensor';
 
 /** The official generations. 5.0 has no gate, 5.1 one decay a head, 5.2 one decay a channel. */
 export type Version = '4' | '5.0' | '5.1' | '5.2' | '6' | '7';
@@ -23,6 +23,9 @@ export interface ModelConfig {
   /** Added to the variance of every head's normalisation. 64e−5 in all official models. */
   readonly groupNormEpsilon: number;
 }
+
+/** Tensors by name, without their numbers, and what errors call them. */
+export type NamedTensors = Pick<WeightSource, 'label' | 'tensors'>;
 
 export interface ConfigOptions {
   /** Overrides the epsilon of the head normalisation, for weights that were made with another. */
@@ -50,7 +53,7 @@ const foreign = [
  *
  * @throws FormatError when the tensors are not those of an official RWKV-4, 5, 6 or 7 language model.
  */
-export function readConfig(source: WeightSource, options: ConfigOptions = {}): ModelConfig {
+export function readConfig(source: NamedTensors, options: ConfigOptions = {}): ModelConfig {
   const { tensors, label } = source;
   for (const name of tensors.keys()) {
     if (foreign.some((pattern) => pattern.test(name))) {
@@ -116,7 +119,7 @@ function readVersion(tensors: ReadonlyMap<string, WeightEntry>): Version {
   return decay.filter((n) => n !== 1).length < 2 ? '5.1' : '5.2';
 }
 
-function countLayers({ tensors, label }: WeightSource): number {
+function countLayers({ tensors, label }: NamedTensors): number {
   const blocks = new Set<number>();
   for (const name of tensors.keys()) {
     const match = /^blocks\.(\d+)\./.exec(name);
@@ -159,9 +162,4 @@ function readRanks(
     v: layers > 1 ? matrixSize('blocks.1.att.v1', 1) : 0,
     g: matrixSize(`${att}.g1`, 1),
   };
-}
-
-/** The dtype that most bytes of the matrices have, for people. */
-export function mainDType(source: WeightSource): PlainDType {
-  return source.tensors.get('blocks.0.att.key.weight')?.dtype ?? 'f32';
 }

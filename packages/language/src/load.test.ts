@@ -1,9 +1,10 @@
 import { openCpu } from '@rwkv-js/core';
-import { randomRwkv7, specificationWeights } from '@rwkv-js/testing';
+import { randomWeights, specificationWeights } from '@rwkv-js/testing';
 import { FormatError, type WeightEntry, type WeightSource } from '@rwkv-js/tensor';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 import { LanguageModel } from './model.ts';
+import { rwkv7Entries } from './rwkv7-shapes.ts';
 
 /** A source with some of its tensors changed; undefined takes one away. */
 function changed(
@@ -54,8 +55,8 @@ describe('loading a model', () => {
   test('names a tensor that holds NaN or infinity, in any dtype', async () => {
     const poisons = [
       [seven, [0, 0, 192, 127]],
-      [randomRwkv7(tiny, 'f16'), [0, 124]],
-      [randomRwkv7(tiny, 'bf16'), [192, 255]],
+      [randomWeights(rwkv7Entries(tiny, 'f16')), [0, 124]],
+      [randomWeights(rwkv7Entries(tiny, 'bf16')), [192, 255]],
     ] as const;
     for (const [source, poison] of poisons) {
       const bad = changed(source, {}, (name, data) => {

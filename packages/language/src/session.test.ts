@@ -189,29 +189,51 @@ describe('a session', () => {
   });
 });
 
+/** The device with other executables than its own. */
+function withExecutables(inner: Device, change: (own: Executable) => Partial<Executable>): Device {
+  return new Proxy(inner, {
+    get(target, property) {
+      const member: unknown = Reflect.get(target, property, target);
+      if (typeof member !== 'function') return member;
+      if (property !== 'compile') return member.bind(target) as unknown;
+      return async (...given: Parameters<Device['compile']>): Promise<Executable> => {
+        const own = await target.compile(...given);
+        return {
+          plan: own.plan,
+          run: (inputs) => own.run(inputs),
+          read: (...names) => own.read(...names),
+          dispose: () => own.dispose(),
+          ...change(own),
+        };
+      };
+    },
+  });
+}
+
 /** The device, with steps that fail while they are told to. */
 function failingDevice(inner: Device): { device: Device; fail: boolean } {
   const control = {
     fail: false,
-    device: new Proxy(inner, {
-      get(target, property) {
-        const member: unknown = Reflect.get(target, property, target);
-        if (typeof member !== 'function') return member;
-        if (property !== 'compile') return member.bind(target) as unknown;
-        return async (...given: Parameters<Device['compile']>): Promise<Executable> => {
-          const executable = await target.compile(...given);
-          return {
-            plan: executable.plan,
-            run: (inputs) => executable.run(inputs),
-            read: async (...names) => {
-              if (control.fail) throw new DeviceError('the card fell off the bus');
-              return executable.read(...names);
-            },
-            dispose: () => executable.dispose(),
-          };
-        };
+    device: withExecutables(inner, (own) => ({
+      read: async (...names) => {
+        if (control.fail) throw new DeviceError('the card fell off the bus');
+        return own.read(...names);
       },
-    }),
+    })),
+  };
+  return control;
+}
+
+/** The device, with a count of the steps that were run. */
+function countingDevice(inner: Device): { device: Device; runs: number } {
+  const control = {
+    runs: 0,
+    device: withExecutables(inner, (own) => ({
+      run: (inputs) => {
+        control.runs += 1;
+        own.run(inputs);
+      },
+    })),
   };
   return control;
 }
@@ -231,6 +253,29 @@ describe('sessions of one model', () => {
     for (const [i, prompt] of prompts.entries()) {
       expect(together[i]).toEqual(await logitsOf(prompt));
     }
+  });
+
+  test('share steps: eight that write take as many steps as one', async () => {
+    const counting = countingDevice(device);
+    await using other = await LanguageModel.load(specificationWeights('7'), {
+      device: counting.device,
+      slots: 8,
+    });
+    const sessions = Array.from({ length: 8 }, () => other.session());
+    // 8 prompts of 33 tokens, the last of each pending: 256 tokens in full steps of 64.
+    counting.runs = 0;
+    await Promise.all(sessions.map((session) => session.feed(Array.from({ length: 33 }, () => 3))));
+    expect(counting.runs).toBe((8 * 32) / 64);
+    // One token of each session goes into every step.
+    counting.runs = 0;
+    await Promise.all(
+      sessions.map((session) => session.generate({ maxTokens: 5, stopTokens: [], seed: 1 }).text()),
+    );
+    expect(counting.runs).toBe(5);
+    // The pending token and 21 more of one session: steps of 16, 4 and twice 1, none with padding.
+    counting.runs = 0;
+    await sessions[0]!.feed(Array.from({ length: 22 }, () => 3));
+    expect(counting.runs).toBe(4);
   });
 
   test('never mix: any actions leave each with its own text', async () => {

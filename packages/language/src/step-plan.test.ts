@@ -1,5 +1,5 @@
 import { cpuKernels } from '@rwkv-js/core';
-import { randomRwkv7, releasedShapes, specificationWeights } from '@rwkv-js/testing';
+import { randomWeights, specificationWeights } from '@rwkv-js/testing';
 import {
   byteLength,
   costOf,
@@ -13,26 +13,26 @@ import {
 import { describe, expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 import { recordStep, type StepShape } from './frame.ts';
+import { releasedShapes, rwkv7Entries } from './rwkv7-shapes.ts';
 
 function step(source: WeightSource, shape: Partial<StepShape> = {}): Program {
   const dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
   return recordStep(readConfig(source), dtypes, { tokens: 1, slots: 1, rows: 1, ...shape });
 }
 
-/** Kernels of one layer: what a model with one more layer has more. */
+/** Kernels from where one layer reads its first state to where the next one does. */
 function callsOfALayer(program: Program): number {
-  const calls = plan(program, idealKernels).calls.map(
-    ({ operation }) => plan(program, idealKernels).program.operations[operation]!,
-  );
-  const starts = calls.flatMap((operation, at) =>
-    operation.inputs.some((id) => program.values[id]!.name?.endsWith('.att_x')) ? [at] : [],
-  );
+  const made = plan(program, idealKernels);
+  const starts = made.calls.flatMap(({ operation }, at) => {
+    const { inputs } = made.program.operations[operation]!;
+    return inputs.some((id) => program.values[id]!.name?.endsWith('.att_x')) ? [at] : [];
+  });
   return starts[1]! - starts[0]!;
 }
 
 describe('the plan of a step', () => {
   test('of RWKV-7 launches eight kernels a layer where there are composites', () => {
-    const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     expect(callsOfALayer(step(source))).toBe(8);
     // Eight for each of twelve layers; embedding, its norm; sum, rows, norm, head, sample, score.
     expect(plan(step(source), idealKernels).calls).toHaveLength(12 * 8 + 8);
@@ -84,7 +84,7 @@ describe('the plan of a step', () => {
   );
 
   test('of the 7.2B model takes the bytes of its parameters and nothing more', () => {
-    const source = randomRwkv7(releasedShapes['7.2b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['7.2b']!, 'f16'));
     const entries = [...source.tensors];
     const count = entries.reduce((sum, [, { shape }]) => sum + elementCount(shape), 0);
     // The count that the specification gives for this shape.
@@ -97,7 +97,7 @@ describe('the plan of a step', () => {
   });
 
   test('reads all parameters but the embedding once for a token', () => {
-    const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     const { bytesRead, memory } = costOf(plan(step(source), idealKernels));
     const embedding = byteLength(source.tensors.get('emb.weight')!);
     expect(bytesRead).toBeGreaterThan(memory.parameters - embedding + memory.states);
@@ -105,7 +105,7 @@ describe('the plan of a step', () => {
   });
 
   test('needs little more memory for a prompt than what must live at once', () => {
-    const source = randomRwkv7(releasedShapes['0.1b']!, 'f16');
+    const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     for (const table of [idealKernels, cpuKernels('f32')]) {
       const made = plan(step(source, { tokens: 64 }), table);
       const arena = made.buffers.find(({ kind }) => kind === 'intermediate')!.byteLength;

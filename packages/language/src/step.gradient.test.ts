@@ -136,12 +136,16 @@ describe.each(specificationModels)('the gradients of a step of RWKV-$version', (
     expect(results[1]).toEqual(results[0]);
   });
 
-  test('can be planned for a device that binds ten buffers to a kernel', () => {
+  test('are planned for a device that binds ten buffers to a kernel, but those of RWKV-4', () => {
     const program = trainable(version, 64, 64);
     const weights = [...specificationWeights(version).tensors.keys()];
     const backward = gradients(program, { of: ['loss'], wrt: weights, accumulate: true });
-    const { calls } = plan(backward, idealKernels);
-    expect(calls.length).toBeGreaterThan(program.operations.length);
+    if (version === '4') {
+      // Its three states cannot be written in place while the way back reads their old values.
+      expect(() => plan(backward, idealKernels)).toThrow(/wkv4 takes 12 buffers/);
+    } else {
+      expect(plan(backward, idealKernels).calls.length).toBeGreaterThan(program.operations.length);
+    }
   });
 
   test('through two chunks, states handing theirs back, are those of the whole', async () => {

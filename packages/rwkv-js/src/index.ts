@@ -1,28 +1,39 @@
 export { openCpu } from '@rwkv-js/core';
 export {
   LanguageModel,
+  modelMemory,
+  planStep,
   readConfig,
   recordStep,
+  releasedShapes,
+  rwkv7Entries,
   type FeedOptions,
   type FinishReason,
   type GenerateOptions,
   type Generation,
   type LanguageModelOptions,
   type ModelConfig,
+  type NamedTensors,
+  type ModelMemory,
   type Prompt,
   type SamplingOptions,
   type Session,
   type SessionState,
+  type StepPlan,
   type StepShape,
 } from '@rwkv-js/language';
 export { stories } from '@rwkv-js/stories';
 export {
+  byteLength,
   DeviceError,
+  elementCount,
   formatProgram,
   FormatError,
+  idealKernels,
   ShapeError,
   UsageError,
   type Device,
+  type KernelTable,
   type LoadProgress,
   type WeightSource,
 } from '@rwkv-js/tensor';
@@ -31,6 +42,7 @@ export {
   encodeSafetensors,
   openWeights,
   writeSafetensors,
+  type OpenedWeights,
   type WeightInput,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';

@@ -1,5 +1,4 @@
-import type { HostArray, PlainDType } from './dtype.ts';
-import { hostArray } from './dtype.ts';
+import { hostArray, type HostArray, type PlainDType } from './dtype.ts';
 import { UsageError } from './errors.ts';
 import { halfValues, toBf16Bits, toF16Bits } from './half.ts';
 
@@ -33,6 +32,47 @@ function toFloat32(data: HostArray, from: PlainDType): Float32Array {
     wide.set(data);
   }
   return wide;
+}
+
+/** Elements as a caller has them: a plain array of numbers, or what holds a dtype on the host. */
+export type Elements = HostArray | readonly number[];
+
+/**
+ * True when `elements` can be given for a dtype without a guess: plain arrays of numbers for any,
+ * f32 and f64 arrays for floating dtypes, bits for 16-bit floats, integer arrays for their own.
+ */
+export function fitsDType(elements: Elements, dtype: PlainDType): boolean {
+  if (Array.isArray(elements)) return true;
+  if (dtype === 'i32') return elements instanceof Int32Array;
+  if (dtype === 'u32') return elements instanceof Uint32Array;
+  if (elements instanceof Float32Array || elements instanceof Float64Array) return true;
+  return dtype !== 'f32' && elements instanceof Uint16Array;
+}
+
+/**
+ * Puts elements into a host array of a dtype, from element `start` on. Numbers are rounded to the
+ * dtype; a Uint16Array holds the bits of 16-bit floats already.
+ *
+ * @throws UsageError for elements that `fitsDType` refuses.
+ */
+export function setElements(
+  target: HostArray,
+  dtype: PlainDType,
+  elements: Elements,
+  start = 0,
+): void {
+  if (!fitsDType(elements, dtype)) {
+    throw new UsageError(
+      `${elements.constructor.name} elements were given for ${dtype}; ` +
+        'give a plain array, or the typed array of that dtype',
+    );
+  }
+  if ((dtype === 'f16' || dtype === 'bf16') && !(elements instanceof Uint16Array)) {
+    const bitsOf = dtype === 'f16' ? toF16Bits : toBf16Bits;
+    for (let i = 0; i < elements.length; i++) target[start + i] = bitsOf(elements[i]!);
+  } else {
+    target.set(elements, start);
+  }
 }
 
 /** Place of the first NaN or infinity among floating elements, or −1. */

@@ -1,3 +1,4 @@
+import type { Elements } from './convert.ts';
 import type { HostArray } from './dtype.ts';
 import type { DeviceError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
@@ -31,8 +32,8 @@ export interface ElementRange {
   readonly count: number;
 }
 
-/** Small arrays given to one run, by input name. Plain arrays are taken as the input's dtype. */
-export type RunInputs = Readonly<Record<string, HostArray | readonly number[]>>;
+/** Small arrays given to one run, by input name, as `setElements` takes them. */
+export type RunInputs = Readonly<Record<string, Elements>>;
 
 /** Tensors that a program is compiled against. */
 export interface CompileOptions {
@@ -40,7 +41,10 @@ export interface CompileOptions {
   readonly parameters?: ReadonlyMap<string, DeviceTensor>;
   /** States by name; `allocateStates` makes them. Several executables share them. */
   readonly states?: ReadonlyMap<string, DeviceTensor>;
-  /** Check every run for what would otherwise show later or nowhere, at a cost in speed. */
+  /**
+   * Check every run for what would otherwise show later or nowhere, at a cost in speed: outputs are
+   * poisoned before they are written, and the operation that gives NaN or fails is named.
+   */
   readonly debug?: boolean;
 }
 
@@ -50,7 +54,10 @@ export interface Executable {
   /**
    * Queues one run and returns at once.
    *
-   * @throws UsageError when an input is missing, unknown or of the wrong length; nothing is queued.
+   * A device that failed takes the run and does nothing; `read` tells.
+   *
+   * @throws UsageError when an input is missing, unknown, of the wrong length or of another dtype;
+   * nothing is queued.
    */
   run(inputs: RunInputs): void;
   /**
@@ -74,14 +81,36 @@ export interface Device extends AsyncDisposable {
   readonly lost: Promise<DeviceError>;
   /** @throws DeviceError when there is no memory for it. */
   allocate(spec: TensorSpec, options?: { layout?: string; label?: string }): DeviceTensor;
-  /** Queues writing of row-major elements, the whole tensor or a range of it. */
+  /**
+   * Queues writing of row-major elements, the whole tensor or a range of it.
+   *
+   * @throws UsageError for a range that is not in the tensor, elements that are not as many or of
+   * another dtype, and tensors that were disposed or are another device's.
+   */
   write(tensor: DeviceTensor, data: HostArray, range?: ElementRange): void;
-  /** Row-major elements of the tensor, or of a range of it, once the work queued before is done. */
+  /**
+   * Row-major elements of the tensor, or of a range of it, once the work queued before is done.
+   *
+   * @throws UsageError as `write` does; DeviceError when the device failed.
+   */
   read(tensor: DeviceTensor, range?: ElementRange): Promise<HostArray>;
-  /** Queues a copy of elements between tensors of one dtype, row-major on both sides. */
+  /**
+   * Queues a copy of elements between tensors of one dtype, row-major on both sides; within one
+   * tensor the ranges may overlap.
+   *
+   * @throws UsageError as `write` does.
+   */
   copy(from: DeviceTensor, to: DeviceTensor, fromRange: ElementRange, toStart: number): void;
-  /** Plans a program for this device and makes it ready to run. */
+  /**
+   * Plans a program for this device and makes it ready to run.
+   *
+   * @throws UsageError when the device cannot run it or is not given the tensors it takes;
+   * DeviceError without memory.
+   */
   compile(program: Program, options?: CompileOptions): Promise<Executable>;
-  /** Waits for what is queued, then gives everything back. Idempotent. */
+  /**
+   * Waits for what is queued, then gives everything back, its tensors and executables included.
+   * Idempotent.
+   */
   dispose(): Promise<void>;
 }

@@ -1,20 +1,19 @@
+import { setElements, type Elements } from './convert.ts';
 import type { Device } from './device.ts';
-import { isPacked, hostArray, type HostArray, type PlainDType } from './dtype.ts';
-import { ShapeError, UsageError } from './errors.ts';
+import { hostArray, type PlainDType } from './dtype.ts';
+import { ShapeError } from './errors.ts';
 import type { HostTensor } from './op.ts';
 import { record, type Value } from './record.ts';
-import { elementCount, formatSpec, type Shape } from './spec.ts';
+import { elementCount, type Shape } from './spec.ts';
 
 /**
- * A tensor in host memory from its shape and elements, row-major.
+ * A tensor in host memory from its shape and elements, row-major. Numbers are rounded to the dtype,
+ * but doubles given for f32 stay doubles; a Uint16Array holds the bits of 16-bit floats.
  *
- * @throws ShapeError when there are not as many elements as the shape holds.
+ * @throws ShapeError when there are not as many elements as the shape holds; UsageError for a typed
+ * array that is not of the dtype.
  */
-export function tensor(
-  shape: Shape,
-  elements: HostArray | readonly number[],
-  dtype: PlainDType = 'f32',
-): HostTensor {
+export function tensor(shape: Shape, elements: Elements, dtype: PlainDType = 'f32'): HostTensor {
   if (elements.length !== elementCount(shape)) {
     throw new ShapeError(
       `a tensor of shape [${shape.join(', ')}] was given ${elements.length} elements; ` +
@@ -23,7 +22,7 @@ export function tensor(
   }
   if (elements instanceof Float64Array && dtype === 'f32') return { dtype, shape, data: elements };
   const data = hostArray(dtype, elements.length);
-  data.set(elements);
+  setElements(data, dtype, elements);
   return { dtype, shape, data };
 }
 
@@ -48,14 +47,11 @@ export async function evaluate(
   const executable = await device.compile(program);
   try {
     executable.run(Object.fromEntries(arrays.map((array, i) => [`input${i}`, array.data])));
-    const results: HostTensor[] = [];
-    for (const [name, id] of program.outputs) {
+    const outputs = await executable.read(...program.outputs.keys());
+    return [...program.outputs].map(([name, id]) => {
       const { shape, dtype } = program.values[id]!.spec;
-      if (isPacked(dtype))
-        throw new UsageError(`evaluate cannot read ${formatSpec({ shape, dtype })}`);
-      results.push({ dtype, shape, data: (await executable.read(name))[name]! });
-    }
-    return results;
+      return { dtype, shape, data: outputs[name]! };
+    });
   } finally {
     executable.dispose();
   }

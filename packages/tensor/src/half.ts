@@ -32,10 +32,11 @@ function f16Value(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** The bits of the f16 nearest to `value`, ties to even. Too large becomes infinite. */
+/**
+ * The bits of the f16 nearest to `value`, ties to even. Too large becomes infinite, NaN stays NaN.
+ */
 export function toF16Bits(value: number): number {
-  scratchFloat[0] = value;
-  const bits = scratchBits[0]!;
+  const bits = f32BitsToRound(value);
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
@@ -43,7 +44,8 @@ export function toF16Bits(value: number): number {
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
   if (magnitude < 0x38800000) {
     // Subnormal: the units are 2^-24, and Math.round would break ties upwards, not to even.
-    const units = Math.abs(scratchFloat[0]) * 2 ** 24;
+    scratchBits[0] = magnitude;
+    const units = scratchFloat[0] * 2 ** 24;
     const below = Math.floor(units);
     const rest = units - below;
     const up = rest > 0.5 || (rest === 0.5 && (below & 1) === 1);
@@ -53,10 +55,23 @@ export function toF16Bits(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
-/** The bits of the bf16 nearest to `value`, ties to even; NaN stays NaN. */
+/**
+ * The bits of the bf16 nearest to `value`, ties to even. Too large becomes infinite, NaN stays NaN.
+ */
 export function toBf16Bits(value: number): number {
-  scratchFloat[0] = value;
-  const bits = scratchBits[0]!;
+  const bits = f32BitsToRound(value);
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/**
+ * The bits of `value` as an f32 that is to be rounded further. Where it does not fit an f32 it is cut
+ * and its last bit set: rounding it to nearest first would make ties of what are none.
+ */
+function f32BitsToRound(value: number): number {
+  scratchFloat[0] = value;
+  const nearest = scratchFloat[0];
+  if (nearest === value || Number.isNaN(value)) return scratchBits[0];
+  const cut = Math.abs(nearest) > Math.abs(value) ? scratchBits[0] - 1 : scratchBits[0];
+  return (cut | 1) >>> 0;
 }

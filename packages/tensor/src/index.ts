@@ -1,5 +1,5 @@
 export { placeInArena, type Lifetime } from './arena.ts';
-export { convert, firstNotFinite } from './convert.ts';
+export { convert, firstNotFinite, fitsDType, setElements, type Elements } from './convert.ts';
 export type {
   CompileOptions,
   Device,
@@ -35,7 +35,7 @@ export {
   type OperationView,
 } from './kernel-table.ts';
 export { splitLoadTime, type LoadTimeSplit } from './load-time.ts';
-export { lower, rewrite, viewOf } from './lower.ts';
+export { lower, rewrite } from './lower.ts';
 export { costOf, idealKernels, NullDevice, type PlanCost } from './null-device.ts';
 export {
   defineOp,
@@ -66,6 +66,7 @@ export {
 export {
   declared,
   formatProgram,
+  viewOf,
   type Operation,
   type Program,
   type StateSlot,
@@ -80,6 +81,7 @@ export {
   f32,
   formatSpec,
   i32,
+  isShape,
   sameShape,
   sameSpec,
   spec,

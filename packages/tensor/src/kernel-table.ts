@@ -1,4 +1,6 @@
 import type { Attributes, Cost, OpDefinition } from './op.ts';
+import { viewOf } from './program.ts';
+import { record } from './record.ts';
 import { byteLength, elementCount, type TensorSpec } from './spec.ts';
 
 /** One operation as a kernel table sees it. */
@@ -69,7 +71,6 @@ export function plainLaunch({
 }: OperationView): KernelLaunch {
   const bytes = (specs: readonly TensorSpec[]): number =>
     specs.reduce((total, spec) => total + byteLength(spec), 0);
-  const elements = outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
   return {
     kernel: definition.name,
     grid: [1, 1, 1],
@@ -78,7 +79,24 @@ export function plainLaunch({
     cost: {
       bytesRead: definition.bytesRead?.(inputs, outputs, attributes) ?? bytes(inputs),
       bytesWritten: bytes(outputs),
-      operations: definition.operations?.(inputs, outputs, attributes) ?? elements,
+      operations: operationsOf({ definition, attributes, inputs, outputs }),
     },
   };
+}
+
+/** Arithmetic operations of one run: what the definition says, or the sum over a composite's lowering. */
+function operationsOf({ definition, attributes, inputs, outputs }: OperationView): number {
+  if (definition.operations) return definition.operations(inputs, outputs, attributes);
+  if (!definition.lower) {
+    return outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
+  }
+  const lowering = record(definition.name, (recorder) => {
+    const values = inputs.map((spec, i) => recorder.input(String(i), spec));
+    const results = definition.lower!(values, attributes);
+    return Object.fromEntries(results.map((value, i) => [String(i), value]));
+  });
+  return lowering.operations.reduce(
+    (total, operation) => total + operationsOf(viewOf(lowering, operation)),
+    0,
+  );
 }

@@ -1,4 +1,4 @@
-import { formatAttributes, type Operation, type Program, type ValueInfo } from './program.ts';
+import { formatAttributes, type Operation, type Program } from './program.ts';
 
 /**
  * A program with the work that depends on parameters alone taken out. What such work gives is a
@@ -14,7 +14,10 @@ export interface LoadTimeSplit {
 
 const splits = new WeakMap<Program, LoadTimeSplit>();
 
-/** Splits a program into what is computed once at load and what runs at every step. */
+/**
+ * Splits a program into what is computed once at load and what runs at every step. What the program
+ * gives as an output is computed at every step, even where it depends on parameters alone.
+ */
 export function splitLoadTime(program: Program): LoadTimeSplit {
   const known = splits.get(program);
   if (known) return known;
@@ -29,8 +32,10 @@ function makeSplit(program: Program): LoadTimeSplit {
   program.values.forEach((info, id) => {
     if (info.kind === 'parameter') fromParameters.add(id);
   });
+  const outputs = new Set(program.outputs.values());
   for (const operation of program.operations) {
     if (!operation.inputs.every((id) => fromParameters.has(id))) continue;
+    if (operation.outputs.some((id) => outputs.has(id))) continue;
     for (const id of operation.outputs) {
       fromParameters.add(id);
       maker.set(id, operation);
@@ -41,23 +46,30 @@ function makeSplit(program: Program): LoadTimeSplit {
   for (const operation of running) for (const id of operation.inputs) wanted.add(id);
   for (const id of program.outputs.values()) wanted.add(id);
 
-  const derivedNames = new Map<number, string>();
+  // A value that is made twice in the same way is one parameter: the first stands for both.
+  const firstOf = new Map<string, number>();
+  const standIn = new Map<number, number>();
   const derived = new Map<string, Program>();
   for (const id of wanted) {
     if (!maker.has(id)) continue;
     const name = expression(program, maker, id);
-    derivedNames.set(id, name);
-    if (!derived.has(name)) derived.set(name, programFor(program, maker, id, name));
+    const first = firstOf.get(name) ?? id;
+    firstOf.set(name, first);
+    standIn.set(id, first);
+    if (first === id) derived.set(name, programFor(program, maker, id, name));
   }
-  const values = program.values.map((info, id): ValueInfo => {
-    const name = derivedNames.get(id);
-    return name === undefined ? info : { kind: 'parameter', name, spec: info.spec };
-  });
+  const values = [...program.values];
   // Parameters that only load-time work reads are not parameters of the step.
-  const kept = values.map((info, id): ValueInfo =>
-    info.kind === 'parameter' && !wanted.has(id) ? { kind: 'computed', spec: info.spec } : info,
-  );
-  return { program: { ...program, values: kept, operations: running }, derived };
+  for (const id of fromParameters) {
+    if (!wanted.has(id)) values[id] = { kind: 'computed', spec: values[id]!.spec };
+  }
+  for (const [name, id] of firstOf)
+    values[id] = { kind: 'parameter', name, spec: values[id]!.spec };
+  const operations = running.map((operation) => ({
+    ...operation,
+    inputs: operation.inputs.map((id) => standIn.get(id) ?? id),
+  }));
+  return { program: { ...program, values, operations }, derived };
 }
 
 /** How a derived value is made, as text: `exp(negate(blocks.0.att.time_decay))`. */

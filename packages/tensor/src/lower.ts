@@ -1,5 +1,5 @@
-import type { KernelTable, OperationView } from './kernel-table.ts';
-import type { Operation, Program } from './program.ts';
+import type { KernelTable } from './kernel-table.ts';
+import { viewOf, type Operation, type Program } from './program.ts';
 import { Recorder, type Value } from './record.ts';
 
 /**
@@ -16,16 +16,6 @@ export function lower(program: Program, table: KernelTable): Program {
     needsIt(operation) ? operation.definition.lower!(inputs, operation.attributes) : undefined,
   );
   return lower(lowered, table);
-}
-
-/** One operation as a kernel table sees it. */
-export function viewOf(program: Program, operation: Operation): OperationView {
-  return {
-    definition: operation.definition,
-    attributes: operation.attributes,
-    inputs: operation.inputs.map((id) => program.values[id]!.spec),
-    outputs: operation.outputs.map((id) => program.values[id]!.spec),
-  };
 }
 
 /**

@@ -41,7 +41,10 @@ export interface GradientCall<A extends Attributes = Attributes> {
  */
 export interface OpDefinition<A extends Attributes = Attributes> {
   readonly name: string;
-  /** What errors call the arguments, in order; the last name serves all further ones. */
+  /**
+   * What errors call the arguments, in order; the last name serves all further ones. One that may be
+   * left out, at the end, is written with a question mark: `delta?`.
+   */
   readonly arguments: readonly string[];
   /**
    * The shape rule: specs of the outputs from those of the inputs.

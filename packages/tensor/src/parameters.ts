@@ -1,6 +1,6 @@
 import { convert, firstNotFinite } from './convert.ts';
 import type { Device, DeviceTensor } from './device.ts';
-import { isPacked, viewBytes, type HostArray } from './dtype.ts';
+import { isFloating, isPacked, viewBytes, type HostArray } from './dtype.ts';
 import { FormatError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
 import { plan } from './plan.ts';
@@ -37,9 +37,9 @@ export interface LoadOptions {
  * the programs ask for, writes it to the device, forgets it. Values that depend on parameters alone
  * are computed here, once. No step holds more than one parameter and what it is made from.
  *
- * @throws FormatError when the source lacks a tensor, has it in another shape, or holds NaN or
- * infinity; UsageError when the programs disagree; AbortError when the signal asks. What was loaded
- * until then is given back.
+ * @throws FormatError when the source lacks a tensor, has it in another shape or as integers, or
+ * holds a number that is not finite in the dtype asked for; UsageError when the programs disagree;
+ * AbortError when the signal asks. What was loaded until then is given back.
  */
 export async function loadParameters(
   device: Device,
@@ -49,7 +49,9 @@ export async function loadParameters(
 ): Promise<Parameters> {
   const wanted = collect(device, programs);
   checkSource(programs, source);
-  const totalBytes = [...wanted.values()].reduce((sum, { spec }) => sum + byteLength(spec), 0);
+  const bytesOf = ({ spec }: { spec: TensorSpec }): number =>
+    device.kernels.memory.byteLength(spec);
+  const totalBytes = [...wanted.values()].reduce((sum, one) => sum + bytesOf(one), 0);
   const tensors = new Map<string, DeviceTensor>();
   let loadedBytes = 0;
   const dispose = (): void => {
@@ -64,7 +66,7 @@ export async function loadParameters(
       const tensor = device.allocate(spec, { layout, label: name });
       tensors.set(name, tensor);
       device.write(tensor, data);
-      loadedBytes += byteLength(spec);
+      loadedBytes += bytesOf(tensor);
       options.progress?.({ loadedBytes, totalBytes, name });
     }
   } catch (error) {
@@ -84,19 +86,23 @@ interface Wanted {
 /** Every parameter the programs' steps take, with the layout that the device wants. */
 function collect(device: Device, programs: readonly Program[]): ReadonlyMap<string, Wanted> {
   const wanted = new Map<string, Wanted>();
+  const declaredAs = new Map<string, TensorSpec>();
   for (const program of programs) {
+    const differ = (name: string, known: string, found: string): UsageError =>
+      new UsageError(
+        `parameter '${name}' is ${known} in one program and ${found} in program ${program.name}; ` +
+          'programs that share parameters must declare them alike',
+      );
+    for (const [name, spec] of declared(program, 'parameter')) {
+      const known = declaredAs.get(name) ?? spec;
+      if (!sameSpec(known, spec)) throw differ(name, formatSpec(known), formatSpec(spec));
+      declaredAs.set(name, spec);
+    }
     const { parameters, derived } = plan(program, device.kernels);
-    for (const [name, slot] of parameters) {
+    for (const [name, { spec, layout }] of parameters) {
       const known = wanted.get(name);
-      if (!known) {
-        wanted.set(name, { spec: slot.spec, layout: slot.layout, derived: derived.get(name) });
-      } else if (!sameSpec(known.spec, slot.spec) || known.layout !== slot.layout) {
-        throw new UsageError(
-          `parameter '${name}' is ${formatSpec(known.spec)} ${known.layout} in one program and ` +
-            `${formatSpec(slot.spec)} ${slot.layout} in program ${program.name}; programs that ` +
-            'share parameters must declare them alike',
-        );
-      }
+      if (known && known.layout !== layout) throw differ(name, known.layout, layout);
+      wanted.set(name, known ?? { spec, layout, derived: derived.get(name) });
     }
   }
   return wanted;
@@ -117,6 +123,12 @@ function checkSource(programs: readonly Program[], source: WeightSource): void {
         throw new FormatError(
           `tensor '${name}' of ${source.label} is ${formatSpec(entry)}; the model's other tensors ` +
             `ask for [${spec.shape.join(', ')}]; the file is damaged or of another architecture`,
+        );
+      }
+      if (isFloating(entry.dtype) !== isFloating(spec.dtype)) {
+        throw new FormatError(
+          `tensor '${name}' of ${source.label} is ${formatSpec(entry)} and program ${program.name} ` +
+            `needs it as ${formatSpec(spec)}; the file is damaged or of another architecture`,
         );
       }
     }
@@ -157,7 +169,15 @@ async function readElements(
         'the checkpoint is damaged or its training diverged: use another one',
     );
   }
-  return convert(data, entry.dtype, spec.dtype);
+  const converted = convert(data, entry.dtype, spec.dtype);
+  const tooLarge = converted === data ? -1 : firstNotFinite(converted, spec.dtype);
+  if (tooLarge >= 0) {
+    throw new FormatError(
+      `element ${tooLarge} of tensor '${name}' of ${source.label} is ${entry.dtype} and too large ` +
+        `for ${spec.dtype}; load it as it is`,
+    );
+  }
+  return converted;
 }
 
 /** Computes one load-time value on the device and brings it back as host elements. */

@@ -2,10 +2,10 @@ import { placeInArena, type Lifetime } from './arena.ts';
 import { ShapeError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
 import { splitLoadTime } from './load-time.ts';
-import { lower, viewOf } from './lower.ts';
+import { lower } from './lower.ts';
 import type { Cost } from './op.ts';
 import { formatSpec, type TensorSpec } from './spec.ts';
-import type { Operation, Program } from './program.ts';
+import { viewOf, type Operation, type Program } from './program.ts';
 
 /** A piece of memory that calls refer to by its place in `Plan.buffers`. */
 export interface PlanBuffer {
@@ -66,18 +66,15 @@ interface Place {
  * out, orders readers of a state before its writer, gives every value its memory and asks the table
  * how each operation is launched.
  *
- * @throws UsageError when the device lacks an operation, or when a state's update cannot be written
- * where the state lies.
+ * @throws UsageError when the device lacks an operation or cannot bind its buffers, when a state's
+ * update cannot be written where the state lies, and for an output that no operation gives;
+ * ShapeError for a parameter that operations want in different layouts.
  */
 export function plan(program: Program, table: KernelTable): Plan {
   const { program: split, derived } = splitLoadTime(lower(program, table));
   const step = orderStateReaders(split);
   const aliases = findAliases(step);
-  const root = (id: number): number => {
-    let at = id;
-    for (let next = aliases.get(at); next !== undefined; next = aliases.get(at)) at = next;
-    return at;
-  };
+  const root = (id: number): number => ownerOf(aliases, id);
 
   const buffers: PlanBuffer[] = [];
   const places = new Map<number, Place>();
@@ -151,11 +148,22 @@ function makeCall(
     ...operation.inputs.map((id) => useOf(id, written.has(root(id)) ? 'readwrite' : 'read')),
     ...operation.outputs.map((id) => useOf(id, 'write')),
   ];
-  const distinct = new Set(uses.map((use) => use.buffer)).size;
+  // Values that share the arena are bound one by one all the same.
+  const distinct = new Set(uses.map((use) => `${use.buffer} ${use.byteOffset}`)).size;
   if (distinct > table.memory.bindings) {
     throw new UsageError(
       `${definition.name} takes ${distinct} buffers and device ${table.name} binds ` +
         `${table.memory.bindings} to a kernel; record it in smaller parts`,
+    );
+  }
+  const { largestBinding } = table.memory;
+  const tooLarge = [...operation.inputs, ...operation.outputs].find(
+    (_, i) => uses[i]!.byteLength > largestBinding,
+  );
+  if (tooLarge !== undefined) {
+    throw new UsageError(
+      `${definition.name} takes ${formatSpec(step.values[tooLarge]!.spec)} and an argument of device ` +
+        `${table.name} holds ${largestBinding} bytes; record it in smaller parts`,
     );
   }
   return { ...launch, buffers: uses, operation: index };
@@ -174,7 +182,11 @@ function findAliases(step: Program): ReadonlyMap<number, number> {
     const operation = maker.get(state.update);
     const output = operation?.outputs.indexOf(state.update);
     const inPlace = operation?.definition.inPlace?.some(
-      ([out, input]) => out === output && operation.inputs[input] === state.value,
+      ([out, input]) =>
+        out === output &&
+        operation.inputs[input] === state.value &&
+        // Another argument that lies in the same memory would change while it is read.
+        operation.inputs.every((id, i) => i === input || ownerOf(aliases, id) !== state.value),
     );
     if (!inPlace || aliases.has(state.update)) {
       throw new UsageError(
@@ -186,6 +198,13 @@ function findAliases(step: Program): ReadonlyMap<number, number> {
     aliases.set(state.update, state.value);
   }
   return aliases;
+}
+
+/** The value whose memory a value lies in: itself, unless it is an alias. */
+function ownerOf(aliases: ReadonlyMap<number, number>, id: number): number {
+  let at = id;
+  for (let next = aliases.get(at); next !== undefined; next = aliases.get(at)) at = next;
+  return at;
 }
 
 /**

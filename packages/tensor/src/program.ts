@@ -1,4 +1,5 @@
 import type { Attributes, OpDefinition } from './op.ts';
+import type { OperationView } from './kernel-table.ts';
 import { formatSpec, type TensorSpec } from './spec.ts';
 
 /** Where a value comes from: `computed` by an operation, or declared by name. */
@@ -39,6 +40,16 @@ export interface Program {
   readonly operations: readonly Operation[];
   readonly states: ReadonlyMap<string, StateSlot>;
   readonly outputs: ReadonlyMap<string, number>;
+}
+
+/** One operation as a kernel table sees it. */
+export function viewOf(program: Program, operation: Operation): OperationView {
+  return {
+    definition: operation.definition,
+    attributes: operation.attributes,
+    inputs: operation.inputs.map((id) => program.values[id]!.spec),
+    outputs: operation.outputs.map((id) => program.values[id]!.spec),
+  };
 }
 
 /** The declared values of one kind, by name. */

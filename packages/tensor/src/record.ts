@@ -1,7 +1,7 @@
 import { ShapeError, UsageError } from './errors.ts';
 import type { Attributes, OpDefinition } from './op.ts';
 import type { Operation, Program, StateSlot, ValueInfo } from './program.ts';
-import { formatSpec, sameSpec, type Shape, type TensorSpec } from './spec.ts';
+import { formatSpec, isShape, sameSpec, type Shape, type TensorSpec } from './spec.ts';
 import type { DType } from './dtype.ts';
 
 /** A value while a program is recorded: what an operation gives and another one takes. */
@@ -69,12 +69,13 @@ export class Recorder {
   /**
    * Says what a state holds after the run.
    *
-   * @throws UsageError when `state` is not a state or already has an update; ShapeError when the
-   * new value is of another shape or dtype.
+   * @throws UsageError when `state` is not a state, already has an update, or the recording has
+   * ended; ShapeError when the new value is of another shape or dtype.
    */
   update(state: Value, next: Value): void {
-    this.#check(state);
-    this.#check(next);
+    this.#checkOpen();
+    this.#check('update', state);
+    this.#check('update', next);
     const info = this.#values[state.id]!;
     const slot = info.name === undefined ? undefined : this.#states.get(info.name);
     if (info.kind !== 'state' || slot === undefined || info.name === undefined) {
@@ -95,15 +96,23 @@ export class Recorder {
 
   /** Records one operation; what `defineOp` functions call. */
   apply(definition: OpDefinition, inputs: readonly Value[], attributes: Attributes): Value[] {
-    for (const input of inputs) this.#check(input);
+    this.#checkOpen();
+    for (const input of inputs) this.#check(definition.name, input);
+    const names = definition.arguments;
+    if (inputs.length < names.filter((name) => !name.endsWith('?')).length) {
+      throw new UsageError(
+        `${definition.name} takes ${names.join(', ')} and was given ${inputs.length} of them`,
+      );
+    }
     const fail = (expected: string): never => {
-      const found = inputs.map((input, i) => {
-        const name = definition.arguments[Math.min(i, definition.arguments.length - 1)];
-        return `${name} ${formatSpec(input)}`;
-      });
+      const found = inputs.map(
+        (input, i) =>
+          `${names[Math.min(i, names.length - 1)]!.replace('?', '')} ${formatSpec(input)}`,
+      );
       throw new ShapeError(`${definition.name}(${found.join(', ')}): ${expected}`);
     };
     const specs = definition.infer(inputs, attributes, fail);
+    for (const { shape } of specs) if (!isShape(shape)) fail(sizesAreCounts(shape));
     const outputs = specs.map((spec) => this.#value({ kind: 'computed', spec }));
     this.#operations.push({
       definition,
@@ -117,7 +126,8 @@ export class Recorder {
 
   /** Ends the recording. */
   finish(name: string, outputs: Readonly<Record<string, Value>>): Program {
-    for (const output of Object.values(outputs)) this.#check(output);
+    this.#checkOpen();
+    for (const output of Object.values(outputs)) this.#check(`program ${name}`, output);
     this.#finished = true;
     return {
       name,
@@ -129,8 +139,12 @@ export class Recorder {
   }
 
   #declare(kind: 'input' | 'parameter' | 'state', name: string, spec: TensorSpec): Value {
+    this.#checkOpen();
     if (this.#named.has(name)) {
       throw new UsageError(`a program has one input, parameter or state named '${name}', not two`);
+    }
+    if (!isShape(spec.shape)) {
+      throw new ShapeError(`${kind} '${name}' ${formatSpec(spec)}: ${sizesAreCounts(spec.shape)}`);
     }
     const value = this.#value({ kind, name, spec });
     this.#named.set(name, value);
@@ -138,15 +152,18 @@ export class Recorder {
   }
 
   #value(info: ValueInfo): Value {
-    if (this.#finished) throw new UsageError('this recording has ended; record a new program');
     this.#values.push(info);
     return new Value(this, this.#values.length - 1, info.spec);
   }
 
-  #check(value: Value): void {
+  #checkOpen(): void {
+    if (this.#finished) throw new UsageError('this recording has ended; record a new program');
+  }
+
+  #check(receiver: string, value: Value): void {
     if (!(value instanceof Value) || value.recorder !== this) {
       throw new UsageError(
-        'an operation was given something that is not a value of this recording; ' +
+        `${receiver} was given something that is not a value of this recording; ` +
           'declare arrays as input() or parameter() of the program',
       );
     }
@@ -182,10 +199,17 @@ export function apply(
   return first.recorder.apply(definition, inputs, attributes);
 }
 
+function sizesAreCounts(shape: Shape): string {
+  return `sizes must be whole numbers from 0, not [${shape.join(', ')}]`;
+}
+
 /** `file.ts:12` of the code that called the operation, for listings and errors. */
 function callerLine(): string {
+  // Engines and their tools put different lines before the frames, which end in line and column.
+  const lines = (new Error().stack ?? '').split('\n');
+  const frames = lines.filter((line) => /:\d+:\d+\)?$/.test(line.trim()));
   // Frames: this function, Recorder.apply, apply, the function of defineOp, then the caller.
-  const frame = new Error().stack?.split('\n').slice(1)[4] ?? '';
+  const frame = frames[4] ?? '';
   const match = /([^/\\(\s]+?)(?:\?[^:]*)?:(\d+):\d+\)?$/.exec(frame.trim());
   return match ? `${match[1]}:${match[2]}` : '';
 }

@@ -32,6 +32,11 @@ export function elementCount(shape: Shape): number {
   return count;
 }
 
+/** True when every size is a whole number from 0. */
+export function isShape(shape: Shape): boolean {
+  return shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
 /** Bytes that a tensor of this spec takes, row-major and unpadded. */
 export function byteLength(of: TensorSpec): number {
   return bytesFor(of.dtype, elementCount(of.shape));

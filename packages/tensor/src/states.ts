@@ -1,13 +1,14 @@
+import { setElements } from './convert.ts';
 import type { Device, DeviceTensor } from './device.ts';
-import { isPacked, type HostArray, hostArray } from './dtype.ts';
+import { isPacked, hostArray, type HostArray } from './dtype.ts';
 import { UsageError } from './errors.ts';
 import { declared, type Program } from './program.ts';
-import { byteLength, elementCount, formatSpec, sameSpec, type TensorSpec } from './spec.ts';
+import { elementCount, formatSpec, sameSpec, type TensorSpec } from './spec.ts';
 
 /** The states of a model's programs on a device. */
 export interface States {
   readonly tensors: ReadonlyMap<string, DeviceTensor>;
-  /** Bytes they take, all slots together. */
+  /** Bytes they take on the device, all slots together. */
   readonly byteLength: number;
   /** Gives them back. Idempotent. */
   dispose(): void;
@@ -44,7 +45,7 @@ export function allocateStates(device: Device, programs: readonly Program[]): St
       const tensor = device.allocate(spec, { label: name });
       tensors.set(name, tensor);
       device.write(tensor, filled(spec, fill));
-      bytes += byteLength(spec);
+      bytes += device.kernels.memory.byteLength(spec);
     }
   } catch (error) {
     dispose();
@@ -57,5 +58,7 @@ function filled(spec: TensorSpec, fill: number): HostArray {
   if (isPacked(spec.dtype)) {
     throw new UsageError(`a state of packed dtype ${spec.dtype.name} cannot be allocated; use f32`);
   }
-  return hostArray(spec.dtype, elementCount(spec.shape)).fill(fill);
+  const one = hostArray(spec.dtype, 1);
+  setElements(one, spec.dtype, [fill]);
+  return hostArray(spec.dtype, elementCount(spec.shape)).fill(one[0]!);
 }

@@ -8,8 +8,7 @@ export {
   spreadPlaces,
   type ExpectGradientsOptions,
 } from './finite-differences.ts';
-export { randomRwkv7, type Rwkv7Shape } from './random-models.ts';
-export { releasedShapes } from './released-shapes.ts';
+export { randomWeights } from './random-weights.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {
   specificationModels,
@@ -18,3 +17,9 @@ export {
   type SpecificationModel,
 } from './specification-models.ts';
 export { specificationArray, specificationNumber } from './specification-numbers.ts';
+export { conformanceCases } from './conformance/cases.ts';
+export { tolerances, type ConformanceCase } from './conformance/case.ts';
+export { diff, type Bindings, type Difference } from './conformance/diff.ts';
+export { RandomTensors } from './conformance/random-tensor.ts';
+export { firstDifference, programOf, runCase } from './conformance/run-case.ts';
+export { describeConformance, formatSupport, supportOf } from './conformance/suite.ts';

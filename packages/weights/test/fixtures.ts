@@ -20,7 +20,7 @@ export const fixtureTensors = [
 ] as const;
 
 /** Element `i` of tensor `t`: a quarter of a small whole number, exact in every float type. */
-export const fixtureValue = (t: number, i: number): number => (((i * 7 + t * 3) % 17) - 8) / 4;
+const fixtureValue = (t: number, i: number): number => (((i * 7 + t * 3) % 17) - 8) / 4;
 
 /** All elements of tensor `t`, row-major. */
 export function fixtureValues(t: number): Float32Array<ArrayBuffer> {

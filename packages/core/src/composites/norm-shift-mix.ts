@@ -33,7 +33,7 @@ export const normShiftMix = defineOp<
   ) => readonly [x: Value, mixed: Value, state: Value]
 >({
   name: 'normShiftMix',
-  arguments: ['x', 'weight', 'bias', 'mixes', 'state', 'offsets', 'delta'],
+  arguments: ['x', 'weight', 'bias', 'mixes', 'state', 'offsets', 'delta?'],
   infer([x, weight, bias, mixes, state, , delta], _, fail: Fail): readonly TensorSpec[] {
     const [tokens, width] = matrix(x!, 'x', fail);
     expectFloats(weight!, 'weight', [width], '[width]', fail);

@@ -35,7 +35,7 @@ export const timeMix7Raise = defineOp<
   ) => readonly [decay: Value, rate: Value, value: Value, gate: Value]
 >({
   name: 'timeMix7Raise',
-  arguments: ['low', 'up', 'biases', 'value', 'firstValue'],
+  arguments: ['low', 'up', 'biases', 'value', 'firstValue?'],
   infer([low, up, biases, value, firstValue], ranks, fail) {
     const [tokens, total] = matrix(low!, 'low', fail);
     const [, width] = matrix(up!, 'up', fail);

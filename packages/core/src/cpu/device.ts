@@ -2,8 +2,11 @@ import {
   byteLength,
   DeviceError,
   elementCount,
+  fitsDType,
   formatSpec,
+  isShape,
   plan,
+  setElements,
   UsageError,
   type CompileOptions,
   type Device,
@@ -40,8 +43,11 @@ class CpuDevice implements Device, CpuQueue {
   readonly kernels: KernelTable;
   readonly precision: 'f32' | 'f64';
   readonly lost: Promise<DeviceError>;
+  readonly tensors = new Set<CpuTensor>();
+  readonly executables = new Set<CpuExecutable>();
   #lose!: (error: DeviceError) => void;
   #error: DeviceError | undefined;
+  #arena = new ArrayBuffer(0);
   #disposed = false;
 
   constructor(precision: 'f32' | 'f64') {
@@ -56,9 +62,15 @@ class CpuDevice implements Device, CpuQueue {
   allocate(spec: TensorSpec, options: { layout?: string; label?: string } = {}): DeviceTensor {
     this.check();
     plain(spec);
-    const label = options.label ?? formatSpec(spec);
+    const { label = formatSpec(spec), layout = 'row-major' } = options;
+    if (layout !== 'row-major' || !isShape(spec.shape)) {
+      throw new UsageError(
+        `device cpu cannot allocate '${label}' as ${formatSpec(spec)} ${layout}; ` +
+          'it keeps tensors row-major, and sizes are whole numbers from 0',
+      );
+    }
     const bytes = allocateBytes(this.kernels.memory.byteLength(spec), label);
-    return new CpuTensor(spec, label, arrayOver(spec, this.precision, bytes, 0));
+    return new CpuTensor(this, spec, label, arrayOver(spec, this.precision, bytes, 0));
   }
 
   write(tensor: DeviceTensor, data: HostArray, range?: ElementRange): void {
@@ -68,7 +80,13 @@ class CpuDevice implements Device, CpuQueue {
         `tensor '${tensor.label}' was given ${data.length} elements to write; the range holds ${count}`,
       );
     }
-    this.run(() => array.set(data, start));
+    if (!fitsDType(data, plain(tensor.spec))) {
+      throw new UsageError(
+        `tensor '${tensor.label}' was given ${data.constructor.name} elements to write; ` +
+          `it is ${formatSpec(tensor.spec)}`,
+      );
+    }
+    this.run(() => setElements(array, plain(tensor.spec), data, start));
   }
 
   async read(tensor: DeviceTensor, range?: ElementRange): Promise<HostArray> {
@@ -98,15 +116,23 @@ class CpuDevice implements Device, CpuQueue {
 
   async dispose(): Promise<void> {
     this.#disposed = true;
+    this.#arena = new ArrayBuffer(0);
+    for (const executable of this.executables) executable.dispose();
+    for (const tensor of this.tensors) tensor.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
 
+  arena(bytes: number, label: string): ArrayBuffer {
+    if (bytes > this.#arena.byteLength) this.#arena = allocateBytes(bytes, label);
+    return this.#arena;
+  }
+
   check(): void {
-    if (this.#disposed)
-      throw new UsageError('device cpu was disposed; open a new one with openCpu()');
+    if (!this.#disposed) return;
+    throw new UsageError('device cpu was disposed; open a new one with openCpu()');
   }
 
   run(work: () => void): void {
@@ -132,14 +158,15 @@ class CpuDevice implements Device, CpuQueue {
     doing: string,
   ): { readonly array: HostArray; readonly start: number; readonly count: number } {
     this.check();
-    if (!(tensor instanceof CpuTensor)) {
+    if (!(tensor instanceof CpuTensor) || (!tensor.disposed && !this.tensors.has(tensor))) {
       throw new UsageError(
-        `cannot ${doing} '${tensor.label}': it belongs to another device, not cpu`,
+        `cannot ${doing} '${tensor.label}': it belongs to another device; use that one`,
       );
     }
     const total = elementCount(tensor.spec.shape);
     const { start, count } = range ?? { start: 0, count: total };
-    if (!(start >= 0 && count >= 0 && start + count <= total)) {
+    const whole = Number.isInteger(start) && Number.isInteger(count);
+    if (!(whole && start >= 0 && count >= 0 && start + count <= total)) {
       throw new UsageError(
         `cannot ${doing} elements ${start} to ${start + count} of '${tensor.label}'; it has ${total} ` +
           `(${byteLength(tensor.spec)} bytes)`,

@@ -1,7 +1,9 @@
 import {
   DeviceError,
+  fitsDType,
   formatSpec,
   sameSpec,
+  setElements,
   UsageError,
   type CompileOptions,
   type DeviceTensor,
@@ -13,17 +15,27 @@ import {
   type ReferenceCall,
   type RunInputs,
 } from '@rwkv-js/tensor';
-import { allocateBytes, arrayOver, CpuTensor } from './tensor.ts';
+import { allocateBytes, arrayOver, CpuTensor, plain, type TensorOwner } from './tensor.ts';
 
 /** What an executable needs of its device. */
-export interface CpuQueue {
+export interface CpuQueue extends TensorOwner {
   readonly precision: 'f32' | 'f64';
+  /** Executables that were not disposed. */
+  readonly executables: Set<CpuExecutable>;
+  /** Memory for intermediate values, at least that much, the same for all: one executable runs at a time. */
+  arena(byteLength: number, label: string): ArrayBuffer;
   /** Throws when the device was disposed. */
   check(): void;
   /** Runs work now; the first error sticks and later work is not begun. */
   run(work: () => void): void;
   /** Throws the error that stuck, if one did. */
   settle(): void;
+}
+
+/** Where a plan's buffer begins: in memory of its own, or in the arena where none is named. */
+interface Memory {
+  readonly buffer: ArrayBuffer | undefined;
+  readonly byteOffset: number;
 }
 
 /** A plan over memory of this process: every call has its arrays ready, a run is one loop. */
@@ -33,6 +45,9 @@ export class CpuExecutable implements Executable {
   readonly #debug: boolean;
   readonly #inputs = new Map<string, HostTensor>();
   readonly #outputs = new Map<string, HostTensor>();
+  readonly #memory: readonly Memory[];
+  #arenaBytes = 0;
+  #arena: ArrayBuffer | undefined;
   #calls: { readonly call: ReferenceCall; readonly operation: number }[] = [];
   #tensors: readonly CpuTensor[];
   #ran = false;
@@ -43,46 +58,62 @@ export class CpuExecutable implements Executable {
     this.#queue = queue;
     this.#debug = options.debug ?? false;
     const tensors = new Map<number, CpuTensor>();
-    bind('parameter', plan, plan.parameters, options.parameters, tensors);
-    bind('state', plan, plan.states, options.states, tensors);
+    bind(queue, 'parameter', plan, plan.parameters, options.parameters, tensors);
+    bind(queue, 'state', plan, plan.states, options.states, tensors);
     this.#tensors = [...tensors.values()];
 
-    const memory = plan.buffers.map((buffer, index) => {
-      const tensor = tensors.get(index);
-      return tensor
-        ? { buffer: tensor.data.buffer as ArrayBuffer, byteOffset: tensor.data.byteOffset }
-        : { buffer: allocateBytes(buffer.byteLength, plan.program.name), byteOffset: 0 };
+    this.#memory = plan.buffers.map(({ kind, byteLength }, index) => {
+      const data = tensors.get(index)?.data;
+      if (data) return { buffer: data.buffer as ArrayBuffer, byteOffset: data.byteOffset };
+      if (kind === 'intermediate') {
+        // A plan has one buffer for all intermediate values, or one for each: all lie in the arena.
+        const start = this.#arenaBytes;
+        this.#arenaBytes += byteLength;
+        return { buffer: undefined, byteOffset: start };
+      }
+      return { buffer: allocateBytes(byteLength, plan.program.name), byteOffset: 0 };
     });
-    const view = ({ spec, use }: PlanSlot): HostTensor => {
-      const { buffer, byteOffset } = memory[use.buffer]!;
-      const data = arrayOver(spec, queue.precision, buffer, byteOffset + use.byteOffset);
-      return { ...spec, data };
-    };
-    for (const [name, slot] of plan.inputs) this.#inputs.set(name, view(slot));
-    for (const [name, slot] of plan.outputs) this.#outputs.set(name, view(slot));
-    this.#calls = plan.calls.map(({ operation, buffers }) => {
-      const { inputs, outputs, attributes } = plan.program.operations[operation]!;
-      const tensorsOf = [...inputs, ...outputs].map((id, i) =>
-        view({ spec: plan.program.values[id]!.spec, use: buffers[i]! }),
+    for (const [name, slot] of plan.inputs) this.#inputs.set(name, this.#view(slot));
+    for (const [name, slot] of plan.outputs) this.#outputs.set(name, this.#view(slot));
+    this.#bindCalls();
+    queue.executables.add(this);
+  }
+
+  /** Gives every call its arrays; again when the arena has moved, since another program needed more. */
+  #bindCalls(): void {
+    const { calls, program } = this.plan;
+    const arena = this.#queue.arena(this.#arenaBytes, program.name);
+    if (arena === this.#arena) return;
+    this.#arena = arena;
+    this.#calls = calls.map(({ operation, buffers: uses }) => {
+      const { inputs, outputs, attributes } = program.operations[operation]!;
+      const tensors = [...inputs, ...outputs].map((id, i) =>
+        this.#view({ spec: program.values[id]!.spec, use: uses[i]! }),
       );
       const call = {
-        inputs: tensorsOf.slice(0, inputs.length),
-        outputs: tensorsOf.slice(inputs.length),
+        inputs: tensors.slice(0, inputs.length),
+        outputs: tensors.slice(inputs.length),
         attributes,
       };
       return { call, operation };
     });
   }
 
+  #view({ spec, use }: PlanSlot): HostTensor {
+    const { buffer = this.#arena!, byteOffset } = this.#memory[use.buffer]!;
+    const start = byteOffset + use.byteOffset;
+    return { ...spec, data: arrayOver(spec, this.#queue.precision, buffer, start) };
+  }
+
   run(inputs: RunInputs): void {
     this.#check();
-    this.#queue.settle();
     for (const [name, target] of this.#inputs) {
       const given = inputs[name];
-      if (given?.length !== target.data.length) {
+      if (given?.length !== target.data.length || !fitsDType(given, plain(target))) {
+        const found = given ? `${given.length} elements of ${given.constructor.name}` : 'nothing';
         throw new UsageError(
-          `input '${name}' of program ${this.plan.program.name} was given ` +
-            `${given ? `${given.length} elements` : 'nothing'}; it takes ${formatSpec(target)}`,
+          `input '${name}' of program ${this.plan.program.name} was given ${found}; ` +
+            `it takes ${formatSpec(target)}`,
         );
       }
     }
@@ -94,12 +125,15 @@ export class CpuExecutable implements Executable {
         );
       }
     }
-    for (const [name, target] of this.#inputs) target.data.set(inputs[name]!);
     this.#ran = true;
     this.#queue.run(() => {
+      this.#bindCalls();
+      for (const [name, target] of this.#inputs) {
+        setElements(target.data, plain(target), inputs[name]!);
+      }
       for (const { call, operation } of this.#calls) {
-        this.plan.program.operations[operation]!.definition.reference!(call);
-        if (this.#debug) this.#expectNumbers(call, operation);
+        if (this.#debug) this.#runChecked(call, operation);
+        else this.plan.program.operations[operation]!.definition.reference!(call);
       }
     });
   }
@@ -123,7 +157,9 @@ export class CpuExecutable implements Executable {
 
   dispose(): void {
     this.#disposed = true;
+    this.#queue.executables.delete(this);
     this.#calls = [];
+    this.#arena = undefined;
     this.#inputs.clear();
     this.#outputs.clear();
     this.#tensors = [];
@@ -145,33 +181,55 @@ export class CpuExecutable implements Executable {
     }
   }
 
-  #expectNumbers({ outputs }: ReferenceCall, at: number): void {
-    const operation = this.plan.program.operations[at]!;
-    for (const { data } of outputs) {
+  /**
+   * Runs one operation; what goes wrong in it, and the first NaN, is told with its name and line. Its
+   * outputs are poisoned before, so that an element it does not write shows.
+   */
+  #runChecked(call: ReferenceCall, at: number): void {
+    const { definition, line } = this.plan.program.operations[at]!;
+    const where =
+      `${definition.name} of program ${this.plan.program.name}` +
+      (line === '' ? '' : `, recorded at ${line},`);
+    try {
+      poison(call);
+      definition.reference!(call);
+    } catch (error) {
+      throw new DeviceError(`${where} failed: ${String(error)}`, { cause: error });
+    }
+    for (const { data } of call.outputs) {
       const bad = data.findIndex((element: number) => Number.isNaN(element));
       if (bad < 0) continue;
-      throw new DeviceError(
-        `${operation.definition.name} of program ${this.plan.program.name}, recorded at ` +
-          `${operation.line}, gave NaN as element ${bad}; look at its inputs`,
-      );
+      throw new DeviceError(`${where} gave NaN as element ${bad}; look at its inputs`);
     }
+  }
+}
+
+/** Fills outputs with NaN, or a large integer, but for those that are written in place. */
+function poison({ inputs, outputs }: ReferenceCall): void {
+  for (const { data } of outputs) {
+    const inPlace = inputs.some(
+      (input) => input.data.buffer === data.buffer && input.data.byteOffset === data.byteOffset,
+    );
+    if (!inPlace) data.fill(data instanceof Int32Array ? 0x7eadbeef : NaN);
   }
 }
 
 /** Finds the tensors that a plan's slots stand for and checks that they fit. */
 function bind(
+  owner: TensorOwner,
   kind: 'parameter' | 'state',
   plan: Plan,
   slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
   given: ReadonlyMap<string, DeviceTensor> | undefined,
-  found: Map<number, CpuTensor>,
+  tensors: Map<number, CpuTensor>,
 ): void {
   for (const [name, { spec, use, layout = 'row-major' }] of slots) {
     const tensor = given?.get(name);
-    if (!(tensor instanceof CpuTensor)) {
+    if (!(tensor instanceof CpuTensor) || !owner.tensors.has(tensor)) {
+      const other = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
       throw new UsageError(
         `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device cpu and ` +
-          `was given ${tensor ? 'a tensor of another device' : 'none'}; ` +
+          `was given ${tensor ? other : 'none'}; ` +
           `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
       );
     }
@@ -181,6 +239,6 @@ function bind(
           `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
       );
     }
-    found.set(use.buffer, tensor);
+    tensors.set(use.buffer, tensor);
   }
 }

@@ -10,17 +10,26 @@ import {
   type TensorSpec,
 } from '@rwkv-js/tensor';
 
+/** The device that tensors belong to. */
+export interface TensorOwner {
+  /** Its tensors that were not disposed. */
+  readonly tensors: Set<CpuTensor>;
+}
+
 /** A tensor of the reference device: an array in the process's own memory. */
 export class CpuTensor implements DeviceTensor {
   readonly spec: TensorSpec;
   readonly layout = 'row-major';
   readonly label: string;
+  readonly #owner: TensorOwner;
   #data: HostArray | undefined;
 
-  constructor(spec: TensorSpec, label: string, data: HostArray) {
+  constructor(owner: TensorOwner, spec: TensorSpec, label: string, data: HostArray) {
     this.spec = spec;
     this.label = label;
+    this.#owner = owner;
     this.#data = data;
+    owner.tensors.add(this);
   }
 
   get disposed(): boolean {
@@ -37,13 +46,8 @@ export class CpuTensor implements DeviceTensor {
 
   dispose(): void {
     this.#data = undefined;
+    this.#owner.tensors.delete(this);
   }
-}
-
-/** Bytes of one element on this device. */
-export function elementBytes(dtype: PlainDType, precision: 'f32' | 'f64'): number {
-  if (dtype === 'f16' || dtype === 'bf16') return 2;
-  return dtype === 'f32' && precision === 'f64' ? 8 : 4;
 }
 
 /** An array over `count` elements of a buffer, as this device keeps the dtype. */

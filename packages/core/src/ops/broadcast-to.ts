@@ -1,4 +1,4 @@
-import { defineOp, type Value } from '@rwkv-js/tensor';
+import { defineOp, sameShape, type Value } from '@rwkv-js/tensor';
 import { broadcastShape, expand } from './floats.ts';
 import { likeX } from './shape-rules.ts';
 import { sumToShape } from './sum-to.ts';
@@ -8,7 +8,8 @@ export const broadcastTo = defineOp<(x: Value, attributes: { shape: readonly num
   name: 'broadcastTo',
   arguments: ['x'],
   infer(inputs, { shape }, fail) {
-    if (broadcastShape(inputs[0]!.shape, shape)?.join() !== shape.join()) {
+    const both = broadcastShape(inputs[0]!.shape, shape);
+    if (!both || !sameShape(both, shape)) {
       fail(`x must broadcast to [${shape.join(', ')}]`);
     }
     const [like] = likeX(inputs, {}, fail);

@@ -12,7 +12,7 @@ export const concat = defineOp<(parts: readonly Value[], attributes: { axis: num
     const [first] = parts;
     const others = (shape: readonly number[]): string => shape.with(axis, 0).join();
     for (const part of parts) {
-      if (!(axis >= 0 && axis < part.shape.length) || others(part.shape) !== others(first!.shape)) {
+      if (part.shape[axis] === undefined || others(part.shape) !== others(first!.shape)) {
         fail(`parts must have the same sizes but along axis ${axis}`);
       }
       if (!sameDType(part.dtype, first!.dtype)) fail('parts must have the same dtype');

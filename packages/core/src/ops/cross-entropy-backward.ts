@@ -1,6 +1,6 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
-import { expectFloats, expectIndexes, matrix } from './shape-rules.ts';
+import { floats, type Floats } from './floats.ts';
+import { expectFloats, expectIndexes, floatMatrix } from './shape-rules.ts';
 import { gradientOfRow } from './token-log-probability-backward.ts';
 
 /**
@@ -16,18 +16,19 @@ export const crossEntropyBackward = defineOp<
   name: 'crossEntropyBackward',
   arguments: ['logits', 'targets', 'cotangent'],
   infer([logits, targets, cotangent], _, fail) {
-    const [rows] = matrix(logits!, 'logits', fail);
+    const [rows] = floatMatrix(logits!, 'logits', fail);
     expectIndexes(targets!, 'targets', rows, fail);
     expectFloats(cotangent!, 'cotangent', [], '[]', fail);
     return [{ dtype: 'f32', shape: logits!.shape }];
   },
   reference({ inputs: [logits, targets, cotangent], outputs }) {
     const vocabulary = logits!.shape[1]!;
+    const wide = floats(logits!);
     const tokens = targets!.data as Int32Array;
     const count = tokens.reduce((sum, token) => sum + (token < 0 ? 0 : 1), 0);
     tokens.forEach((token, row) => {
       const [start, end] = [row * vocabulary, (row + 1) * vocabulary];
-      const values = (logits!.data as Floats).subarray(start, end);
+      const values = wide.subarray(start, end);
       const gradient = (outputs[0]!.data as Floats).subarray(start, end);
       gradientOfRow(values, token, -cotangent!.data[0]! / count, gradient);
     });

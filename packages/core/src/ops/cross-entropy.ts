@@ -1,8 +1,8 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { crossEntropyBackward } from './cross-entropy-backward.ts';
-import type { Floats } from './floats.ts';
+import { floats } from './floats.ts';
 import { logSumExp } from './log-sum-exp.ts';
-import { expectIndexes, matrix } from './shape-rules.ts';
+import { expectIndexes, floatMatrix } from './shape-rules.ts';
 
 /**
  * The loss of a language model: −ln of the probability of the target, its mean over the rows that have
@@ -15,17 +15,18 @@ export const crossEntropy = defineOp<(logits: Value, targets: Value) => Value>({
   name: 'crossEntropy',
   arguments: ['logits', 'targets'],
   infer([logits, targets], _, fail) {
-    const [rows] = matrix(logits!, 'logits', fail);
+    const [rows] = floatMatrix(logits!, 'logits', fail);
     expectIndexes(targets!, 'targets', rows, fail);
     return [{ dtype: 'f32', shape: [] }];
   },
   reference({ inputs: [logits, targets], outputs }) {
     const vocabulary = logits!.shape[1]!;
+    const wide = floats(logits!);
     let total = 0;
     let count = 0;
     targets!.data.forEach((target, row) => {
       if (target < 0) return;
-      const values = (logits!.data as Floats).subarray(row * vocabulary, (row + 1) * vocabulary);
+      const values = wide.subarray(row * vocabulary, (row + 1) * vocabulary);
       total += logSumExp(values) - values[target]!;
       count += 1;
     });

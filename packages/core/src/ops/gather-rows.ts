@@ -1,7 +1,7 @@
-import { byteLength, defineOp, isFloating, type Value } from '@rwkv-js/tensor';
+import { byteLength, defineOp, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
 import { scatterRows } from './scatter-rows.ts';
-import { expectIndexes, matrix } from './shape-rules.ts';
+import { expectIndexes, floatMatrix } from './shape-rules.ts';
 
 /**
  * Rows of a table by index: y[i] = table[indexes[i]]. Index −1 gives a row of zeros. It reads
@@ -14,8 +14,7 @@ export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
   name: 'gatherRows',
   arguments: ['table', 'indexes'],
   infer([table, indexes], _, fail) {
-    const [, width] = matrix(table!, 'table', fail);
-    if (!isFloating(table!.dtype)) fail('table must be of a floating dtype');
+    const [, width] = floatMatrix(table!, 'table', fail);
     const count = indexes!.shape[0] ?? 0;
     expectIndexes(indexes!, 'indexes', count, fail);
     return [{ dtype: 'f32', shape: [count, width] }];

@@ -1,7 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
 import { groupNormBackward } from './group-norm-backward.ts';
-import { expectFloats, matrix } from './shape-rules.ts';
+import { expectFloats, floatMatrix } from './shape-rules.ts';
 
 /**
  * Group normalisation of every row: the width is cut into `groups` equal parts (the heads of RWKV),
@@ -16,8 +16,10 @@ export const groupNorm = defineOp<
   name: 'groupNorm',
   arguments: ['x', 'weight', 'bias'],
   infer([x, weight, bias], { groups }, fail) {
-    const [tokens, width] = matrix(x!, 'x', fail);
-    if (width % groups !== 0) fail(`groups = ${groups} must divide the width of x`);
+    const [tokens, width] = floatMatrix(x!, 'x', fail);
+    if (!(Number.isInteger(groups) && groups > 0 && width % groups === 0)) {
+      fail(`groups = ${groups} must be a whole number that divides the width of x`);
+    }
     expectFloats(weight!, 'weight', [width], '[width]', fail);
     expectFloats(bias!, 'bias', [width], '[width]', fail);
     return [{ dtype: 'f32', shape: [tokens, width] }];

@@ -1,5 +1,5 @@
 import type { HostTensor, TensorSpec } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats, type Floats } from './floats.ts';
 import { clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
 import { expectFloats, type Fail } from './shape-rules.ts';
 
@@ -11,7 +11,7 @@ export interface HeadSizes {
   readonly width: number;
 }
 
-/** Reads the sizes off a state [slots, heads, headSize, headSize]. */
+/** Reads the sizes off a state f32 [slots, heads, headSize, headSize]. */
 export function headSizes(state: TensorSpec, fail?: Fail): HeadSizes {
   const [slots = 0, heads = 0, headSize = 0, other] = state.shape;
   if (fail && (state.shape.length !== 4 || headSize !== other || state.dtype !== 'f32')) {
@@ -66,6 +66,7 @@ export function forEachHeadStep(
 ): void {
   const { heads, headSize, width } = headSizes(state);
   const size = headSize * headSize;
+  const sources = rows.map(floats);
   const vectors = rows.map(() => new Float64Array(headSize));
   for (const { slot, start, end } of sequencesOf(offsets)) {
     for (let head = 0; head < heads; head++) {
@@ -73,7 +74,7 @@ export function forEachHeadStep(
       const matrix = (state.data as Floats).subarray(first, first + size);
       for (let t = start; t < end; t++) {
         const channel = t * width + head * headSize;
-        rows.forEach(({ data }, i) => vectors[i]!.set(data.subarray(channel, channel + headSize)));
+        sources.forEach((row, i) => vectors[i]!.set(row.subarray(channel, channel + headSize)));
         const result = (y.data as Floats).subarray(channel, channel + headSize);
         visit({ head, vectors, matrix, y: result });
       }

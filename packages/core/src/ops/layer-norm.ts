@@ -1,7 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
 import { groupNormBackward } from './group-norm-backward.ts';
-import { expectFloats, matrix } from './shape-rules.ts';
+import { expectFloats, floatMatrix } from './shape-rules.ts';
 
 /**
  * Layer normalisation of every row: y = (x − mean) / √(variance + epsilon) · weight + bias, with the
@@ -15,7 +15,7 @@ export const layerNorm = defineOp<
   name: 'layerNorm',
   arguments: ['x', 'weight', 'bias'],
   infer([x, weight, bias], _, fail) {
-    const [tokens, width] = matrix(x!, 'x', fail);
+    const [tokens, width] = floatMatrix(x!, 'x', fail);
     expectFloats(weight!, 'weight', [width], '[width]', fail);
     expectFloats(bias!, 'bias', [width], '[width]', fail);
     return [{ dtype: 'f32', shape: [tokens, width] }];

@@ -1,5 +1,5 @@
-import { defineOp, type Value } from '@rwkv-js/tensor';
-import { broadcastShape, expand } from './floats.ts';
+import { defineOp, elementCount, isFloating, sameShape, type Value } from '@rwkv-js/tensor';
+import { broadcastShape, expand, floats } from './floats.ts';
 import { multiply } from './multiply.ts';
 import { likeX } from './shape-rules.ts';
 import { subtract } from './subtract.ts';
@@ -16,18 +16,16 @@ export const lerp = defineOp<(x: Value, y: Value, amount: Value) => Value>({
   arguments: ['x', 'y', 'amount'],
   infer(inputs, attributes, fail) {
     const [x, y, amount] = inputs;
-    const both = broadcastShape(x!.shape, y!.shape);
+    if (!inputs.every(({ dtype }) => isFloating(dtype))) fail('all must be of a floating dtype');
+    if (!sameShape(x!.shape, y!.shape)) fail('x and y must have the same shape');
     const all = broadcastShape(x!.shape, amount!.shape);
-    if (both?.join() !== x!.shape.join() || y!.shape.length !== x!.shape.length) {
-      fail('x and y must have the same shape');
-    }
-    if (all?.join() !== x!.shape.join()) fail('amount must broadcast to the shape of x');
+    if (!all || !sameShape(all, x!.shape)) fail('amount must broadcast to the shape of x');
     return likeX(inputs, attributes, fail);
   },
   reference({ inputs, outputs }) {
     const { data: result, shape } = outputs[0]!;
-    const x = expand(inputs[0]!, shape);
-    const y = expand(inputs[1]!, shape);
+    const x = floats(inputs[0]!);
+    const y = floats(inputs[1]!);
     const amount = expand(inputs[2]!, shape);
     for (let i = 0; i < result.length; i++) result[i] = x[i]! + (y[i]! - x[i]!) * amount[i]!;
   },
@@ -36,5 +34,5 @@ export const lerp = defineOp<(x: Value, y: Value, amount: Value) => Value>({
     const toAmount = multiply(flow!, subtract(y!, x!));
     return [subtract(flow!, toY), sumToShape(toY, y!.shape), sumToShape(toAmount, amount!.shape)];
   },
-  operations: (_, [result]) => 3 * result!.shape.reduce((count, size) => count * size, 1),
+  operations: ([x]) => 3 * elementCount(x!.shape),
 });

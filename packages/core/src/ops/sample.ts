@@ -1,8 +1,8 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats, type Floats } from './floats.ts';
 import { randomBits } from './random.ts';
 import { carryState } from './sequences.ts';
-import { expectFloats, expectIndexes, matrix } from './shape-rules.ts';
+import { expectFloats, expectIndexes, expectState, floatMatrix, matrix } from './shape-rules.ts';
 
 /** The columns of `settings`, in order. */
 export const sampleSettings = [
@@ -52,7 +52,7 @@ export const sample = defineOp<
   name: 'sample',
   arguments: ['logits', 'slots', 'settings', 'random', 'counts', 'occurrences'],
   infer([logits, slots, settings, random, counts, occurrences], _, fail) {
-    const [rows, vocabulary] = matrix(logits!, 'logits', fail);
+    const [rows, vocabulary] = floatMatrix(logits!, 'logits', fail);
     const [slotCount] = matrix(occurrences!, 'occurrences', fail);
     expectIndexes(slots!, 'slots', rows, fail);
     const width = sampleSettings.length;
@@ -61,15 +61,16 @@ export const sample = defineOp<
       fail(`random must be i32[${slotCount}, 2]`);
     }
     expectFloats(counts!, 'counts', [vocabulary], '[vocabulary]', fail);
-    expectFloats(occurrences!, 'occurrences', [slotCount, vocabulary], '[slots, vocabulary]', fail);
+    expectState(occurrences!, 'occurrences', [slotCount, vocabulary], '[slots, vocabulary]', fail);
     return [
       { dtype: 'i32', shape: [rows] },
       { dtype: 'f32', shape: [slotCount, vocabulary] },
     ];
   },
   reference({ inputs, outputs: [tokens, next] }) {
-    const [logits, slots, settings, random, counts, occurrences] = inputs;
-    const vocabulary = logits!.shape[1]!;
+    const [, slots, , random, , occurrences] = inputs;
+    const [logits, settings, counts] = [inputs[0]!, inputs[2]!, inputs[4]!].map(floats);
+    const vocabulary = inputs[0]!.shape[1]!;
     carryState(occurrences!, next!);
     slots!.data.forEach((slot, row) => {
       if (slot < 0) {
@@ -78,12 +79,12 @@ export const sample = defineOp<
       }
       const start = slot * sampleSettings.length;
       tokens!.data[row] = drawToken(
-        (logits!.data as Floats).subarray(row * vocabulary, (row + 1) * vocabulary),
+        logits!.subarray(row * vocabulary, (row + 1) * vocabulary),
         Object.fromEntries(
-          sampleSettings.map((name, i) => [name, settings!.data[start + i]!]),
+          sampleSettings.map((name, i) => [name, settings![start + i]!]),
         ) as SampleSettings,
         { seed: random!.data[2 * slot]!, position: random!.data[2 * slot + 1]! },
-        counts!.data as Floats,
+        counts!,
         (next!.data as Floats).subarray(slot * vocabulary, (slot + 1) * vocabulary),
       );
     });
@@ -114,7 +115,10 @@ export function drawToken(
   return drawn;
 }
 
-/** Logits after penalties; −∞ for tokens that are never drawn and for logits that are no number. */
+/**
+ * Logits after penalties, as distances from the largest: at most 0. −∞ for tokens that are never
+ * drawn, and for logits that are no number.
+ */
 function penalise(
   logits: Floats,
   { presencePenalty, frequencyPenalty }: SampleSettings,
@@ -128,6 +132,11 @@ function penalise(
     const score = logits[i]! - penalty;
     scores[i] = counts[i]! < 0 || Number.isNaN(score) ? -Infinity : score;
   }
+  const first = largest(scores);
+  if (first < 0) return scores;
+  const top = scores[first]!;
+  // The largest itself is 0 even where it is infinite.
+  for (let i = 0; i < scores.length; i++) scores[i] = scores[i] === top ? 0 : scores[i]! - top;
   return scores;
 }
 
@@ -140,33 +149,29 @@ function largest(scores: Float64Array): number {
   return best;
 }
 
-/** The least probability, as a share of the whole, that nucleus and topK leave in the draw. */
+/** Which tokens nucleus and topK leave in the draw. */
 function stays(scores: Float64Array, { topP, topK }: SampleSettings): (token: number) => boolean {
-  const top = largest(scores);
-  if (top < 0) return () => false;
-  let total = 0;
-  for (let i = 0; i < scores.length; i++) total += Math.exp(scores[i]! - scores[top]!);
-  const logTotal = scores[top]! + Math.log(total);
-  // Tokens below (1 − topP) / vocabulary make less than 1 − topP together: the nucleus is complete
-  // before the first of them, and only the rest needs an order.
-  const floor = topP < 1 ? Math.log((1 - topP) / scores.length) + logTotal : -Infinity;
-  const order: number[] = [];
-  for (let i = 0; i < scores.length; i++)
-    if (scores[i]! >= floor && scores[i]! > -Infinity) order.push(i);
   if (topP >= 1 && !(topK > 0)) return (token) => scores[token]! > -Infinity;
+  let total = 0;
+  for (let i = 0; i < scores.length; i++) total += Math.exp(scores[i]!);
+  // Tokens below (1 − topP) / vocabulary make less than 1 − topP together: the nucleus is complete
+  // before the first of them, and only the rest needs an order. The likeliest is always of the rest.
+  const least = topP < 1 ? Math.min(((1 - topP) / scores.length) * total, 1) : 0;
+  const order: number[] = [];
+  for (let i = 0; i < scores.length; i++) {
+    if (scores[i]! > -Infinity && Math.exp(scores[i]!) >= least) order.push(i);
+  }
   order.sort((a, b) => scores[b]! - scores[a]! || a - b);
-  let nucleus = order.length;
-  let cumulative = 0;
-  for (let i = 0; i < order.length && topP < 1; i++) {
-    cumulative += Math.exp(scores[order[i]!]! - logTotal);
-    if (cumulative >= topP) {
-      nucleus = i + 1;
-      break;
-    }
+  let nucleus = topP < 1 ? 0 : order.length;
+  for (let sum = 0; nucleus < order.length;) {
+    sum += Math.exp(scores[order[nucleus]!]!);
+    nucleus++;
+    if (sum >= topP * total) break;
   }
   // Tokens as likely as the last of the nucleus stay too; of equals, topK takes the first.
-  while (nucleus < order.length && scores[order[nucleus]!] === scores[order[nucleus - 1]!])
+  while (nucleus < order.length && scores[order[nucleus]!] === scores[order[nucleus - 1]!]) {
     nucleus++;
+  }
   const kept = new Set(order.slice(0, topK > 0 ? Math.min(topK, nucleus) : nucleus));
   return (token) => kept.has(token);
 }

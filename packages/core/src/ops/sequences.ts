@@ -10,9 +10,9 @@ export interface PackedSequence {
 }
 
 /**
- * Sequences lie in a step one after another; `offsets` i32[slots + 1] says where each begins. A
- * sequence of slot s has the rows offsets[s] to offsets[s + 1]; it may have none. Rows after the last
- * offset are padding.
+ * Sequences lie in a step one after another; `offsets` i32[slots + 1] says where each begins, the
+ * first at 0. A sequence of slot s has the rows offsets[s] to offsets[s + 1]; it may have none. Rows
+ * after the last offset are padding.
  */
 export function sequencesOf(offsets: HostTensor): readonly PackedSequence[] {
   const { data } = offsets;
@@ -39,5 +39,7 @@ export function expectOffsets(offsets: TensorSpec, slots: number, fail: Fail): v
  * updated in place.
  */
 export function carryState(from: HostTensor, to: HostTensor): void {
-  if (from.data !== to.data) to.data.set(from.data);
+  const inPlace =
+    from.data.buffer === to.data.buffer && from.data.byteOffset === to.data.byteOffset;
+  if (!inPlace) to.data.set(from.data);
 }

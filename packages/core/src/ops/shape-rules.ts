@@ -43,6 +43,24 @@ export function expectFloats(
   }
 }
 
+/** Checks a state of sequences: f32, slot axis first. */
+export function expectState(
+  spec: TensorSpec,
+  name: string,
+  sizes: readonly number[],
+  what: string,
+  fail: Fail,
+): void {
+  if (spec.dtype !== 'f32') fail(`${name} must be f32 ${what} = [${sizes.join(', ')}]`);
+  expectFloats(spec, name, sizes, what, fail);
+}
+
+/** The two sizes of a matrix of real numbers, or a ShapeError. */
+export function floatMatrix(spec: TensorSpec, name: string, fail: Fail): readonly [number, number] {
+  if (!isFloating(spec.dtype)) fail(`${name} must be of a floating dtype`);
+  return matrix(spec, name, fail);
+}
+
 /** Checks an i32 vector of `length` elements. */
 export function expectIndexes(spec: TensorSpec, name: string, length: number, fail: Fail): void {
   if (spec.dtype !== 'i32' || spec.shape.length !== 1 || spec.shape[0] !== length) {

@@ -12,7 +12,8 @@ export const slice = defineOp<
   arguments: ['x'],
   infer([x], { axis, start, end }, fail) {
     const size = x!.shape[axis] ?? 0;
-    if (!(axis >= 0 && 0 <= start && start < end && end <= size)) {
+    const whole = Number.isInteger(start) && Number.isInteger(end);
+    if (!(whole && 0 <= start && start < end && end <= size)) {
       fail(`axis ${axis} from ${start} to ${end} must be a part of x`);
     }
     return [{ dtype: x!.dtype, shape: x!.shape.with(axis, end - start) }];

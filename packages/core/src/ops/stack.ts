@@ -1,11 +1,18 @@
 import { elementCount, type HostTensor, type TensorSpec, type Value } from '@rwkv-js/tensor';
 import { concat } from './concat.ts';
 import { reshape } from './reshape.ts';
+import { scale } from './scale.ts';
 import { slice } from './slice.ts';
 
-/** Values of one shape as one, along a new first axis: fewer buffers for a kernel that takes many. */
+/**
+ * Values of one shape as one, along a new first axis, 16-bit floats as f32: fewer buffers for a kernel
+ * that takes many.
+ */
 export function stack(values: readonly Value[]): Value {
-  const parts = values.map((value) => reshape(value, { shape: [1, ...value.shape] }));
+  const parts = values.map((value) => {
+    const wide = value.dtype === 'f32' ? value : scale(value, { factor: 1 });
+    return reshape(wide, { shape: [1, ...value.shape] });
+  });
   return concat(parts, { axis: 0 });
 }
 

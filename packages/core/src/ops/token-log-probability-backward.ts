@@ -1,7 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats, type Floats } from './floats.ts';
 import { logSumExp } from './log-sum-exp.ts';
-import { expectFloats, expectIndexes, matrix } from './shape-rules.ts';
+import { expectFloats, expectIndexes, floatMatrix } from './shape-rules.ts';
 
 /**
  * The gradient of `tokenLogProbability`: dlogits[r] = cotangent[r] (onehot(token) − softmax(logits[r]));
@@ -15,16 +15,17 @@ export const tokenLogProbabilityBackward = defineOp<
   name: 'tokenLogProbabilityBackward',
   arguments: ['logits', 'tokens', 'cotangent'],
   infer([logits, tokens, cotangent], _, fail) {
-    const [rows] = matrix(logits!, 'logits', fail);
+    const [rows] = floatMatrix(logits!, 'logits', fail);
     expectIndexes(tokens!, 'tokens', rows, fail);
     expectFloats(cotangent!, 'cotangent', [rows], '[rows]', fail);
     return [{ dtype: 'f32', shape: logits!.shape }];
   },
   reference({ inputs: [logits, tokens, cotangent], outputs }) {
     const vocabulary = logits!.shape[1]!;
+    const wide = floats(logits!);
     tokens!.data.forEach((token, row) => {
       const [start, end] = [row * vocabulary, (row + 1) * vocabulary];
-      const values = (logits!.data as Floats).subarray(start, end);
+      const values = wide.subarray(start, end);
       const gradient = (outputs[0]!.data as Floats).subarray(start, end);
       gradientOfRow(values, token, cotangent!.data[row]!, gradient);
     });

@@ -1,7 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats } from './floats.ts';
 import { logSumExp } from './log-sum-exp.ts';
-import { expectIndexes, matrix } from './shape-rules.ts';
+import { expectIndexes, floatMatrix } from './shape-rules.ts';
 import { tokenLogProbabilityBackward } from './token-log-probability-backward.ts';
 
 /**
@@ -15,14 +15,15 @@ export const tokenLogProbability = defineOp<(logits: Value, tokens: Value) => Va
   name: 'tokenLogProbability',
   arguments: ['logits', 'tokens'],
   infer([logits, tokens], _, fail) {
-    const [rows] = matrix(logits!, 'logits', fail);
+    const [rows] = floatMatrix(logits!, 'logits', fail);
     expectIndexes(tokens!, 'tokens', rows, fail);
     return [{ dtype: 'f32', shape: [rows] }];
   },
   reference({ inputs: [logits, tokens], outputs: [y] }) {
     const vocabulary = logits!.shape[1]!;
+    const all = floats(logits!);
     tokens!.data.forEach((token, row) => {
-      const values = (logits!.data as Floats).subarray(row * vocabulary, (row + 1) * vocabulary);
+      const values = all.subarray(row * vocabulary, (row + 1) * vocabulary);
       y!.data[row] = token < 0 ? 0 : values[token]! - logSumExp(values);
     });
   },

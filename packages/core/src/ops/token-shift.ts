@@ -1,6 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
+import { floats } from './floats.ts';
 import { carryState, clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
-import { expectFloats, matrix } from './shape-rules.ts';
+import { expectState, floatMatrix, matrix } from './shape-rules.ts';
 import { tokenShiftBackward } from './token-shift-backward.ts';
 import { zerosLike } from './zeros-like.ts';
 
@@ -8,7 +9,7 @@ import { zerosLike } from './zeros-like.ts';
  * Every token's row replaced by the row of the token before it in its sequence. The first token of a
  * sequence in this step gets the slot's state: the last row of its step before.
  *
- * x: [tokens, width]; state: [slots, width]; offsets: i32 [slots + 1].
+ * x: [tokens, width]; state: f32 [slots, width]; offsets: i32 [slots + 1].
  * Results: shifted [tokens, width], zero in padding rows; the state after the step, its old rows kept
  * for slots without tokens. Specification: token shift, packed tokens.
  */
@@ -18,9 +19,9 @@ export const tokenShift = defineOp<
   name: 'tokenShift',
   arguments: ['x', 'state', 'offsets'],
   infer([x, state, offsets], _, fail) {
-    const [tokens, width] = matrix(x!, 'x', fail);
+    const [tokens, width] = floatMatrix(x!, 'x', fail);
     const [slots] = matrix(state!, 'state', fail);
-    expectFloats(state!, 'state', [slots, width], '[slots, width]', fail);
+    expectState(state!, 'state', [slots, width], '[slots, width]', fail);
     expectOffsets(offsets!, slots, fail);
     return [
       { dtype: 'f32', shape: [tokens, width] },
@@ -29,12 +30,13 @@ export const tokenShift = defineOp<
   },
   reference({ inputs: [x, state, offsets], outputs: [shifted, next] }) {
     const width = x!.shape[1]!;
+    const rows = floats(x!);
     carryState(state!, next!);
     for (const { slot, start, end } of sequencesOf(offsets!)) {
       const kept = next!.data.subarray(slot * width, (slot + 1) * width);
       for (let t = start; t < end; t++) {
         shifted!.data.set(kept, t * width);
-        kept.set(x!.data.subarray(t * width, (t + 1) * width));
+        kept.set(rows.subarray(t * width, (t + 1) * width));
       }
     }
     clearPadding(shifted!, offsets!);

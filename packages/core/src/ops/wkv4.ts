@@ -1,7 +1,7 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import type { Floats } from './floats.ts';
+import { floats } from './floats.ts';
 import { carryState, clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
-import { expectFloats, matrix } from './shape-rules.ts';
+import { expectFloats, expectState, floatMatrix, matrix } from './shape-rules.ts';
 import { stack, unstack } from './stack.ts';
 import { wkv4Backward } from './wkv4-backward.ts';
 import { zerosLike } from './zeros-like.ts';
@@ -11,7 +11,7 @@ import { zerosLike } from './zeros-like.ts';
  * decay per step, the current one by e^(bonus + key).
  *
  * k, v: [tokens, width]; logDecay: [width], below 0; bonus: [width]; numerator, denominator, maximum:
- * states [slots, width]; offsets: i32 [slots + 1]. The sums are kept as multiples of e^maximum, so
+ * states f32 [slots, width]; offsets: i32 [slots + 1]. The sums are kept as multiples of e^maximum, so
  * that no exponent is above 0; before the first token the maximum is −1e30 and the sums are 0.
  *
  * Results: y [tokens, width], zero in padding rows, and the three states. Specification: RWKV-4.
@@ -31,20 +31,20 @@ export const wkv4 = defineOp<
   name: 'wkv4',
   arguments: ['k', 'v', 'logDecay', 'bonus', 'numerator', 'denominator', 'maximum', 'offsets'],
   infer([k, v, logDecay, bonus, ...rest], _, fail) {
-    const [tokens, width] = matrix(k!, 'k', fail);
+    const [tokens, width] = floatMatrix(k!, 'k', fail);
     expectFloats(v!, 'v', [tokens, width], '[tokens, width]', fail);
     expectFloats(logDecay!, 'logDecay', [width], '[width]', fail);
     expectFloats(bonus!, 'bonus', [width], '[width]', fail);
     const [slots] = matrix(rest[0]!, 'numerator', fail);
     for (const [i, name] of ['numerator', 'denominator', 'maximum'].entries()) {
-      expectFloats(rest[i]!, name, [slots, width], '[slots, width]', fail);
+      expectState(rest[i]!, name, [slots, width], '[slots, width]', fail);
     }
     expectOffsets(rest[3]!, slots, fail);
     const state = { dtype: 'f32', shape: [slots, width] } as const;
     return [{ dtype: 'f32', shape: [tokens, width] }, state, state, state];
   },
   reference({ inputs, outputs }) {
-    const [k, v, logDecay, bonus] = inputs.map((input) => input.data as Floats);
+    const [k, v, logDecay, bonus] = inputs.slice(0, 4).map(floats);
     const offsets = inputs[7]!;
     const y = outputs[0]!.data;
     const width = logDecay!.length;

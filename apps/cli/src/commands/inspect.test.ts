@@ -1,0 +1,52 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeSafetensors, loadModel, openDevice } from 'rwkv-js';
+import { expect, test } from 'vitest';
+import { command, specificationFile, temporaryFolder } from '../../test/command.ts';
+
+test('the embedded model is shown as its card describes it', async () => {
+  const { code, stdout } = await command(['inspect']);
+  expect(code).toBe(0);
+  expect(stdout).toContain(
+    'RWKV-7, 6 layers, width 256, 4 heads of 64, channel mix 1024, vocabulary 2,048',
+  );
+  expect(stdout).toContain('w 32, a 32, v 32, g 64');
+  expect(stdout).toContain('6,288,896');
+  expect(stdout).not.toContain('blocks.');
+});
+
+test('the memory it tells is what loading takes', async () => {
+  const { memory } = JSON.parse((await command(['inspect', '--json'])).stdout);
+  await using device = await openDevice();
+  await using model = await loadModel({ device, slots: 1 });
+  expect(model.bytes).toEqual({ parameters: memory.parameters, states: memory.statesPerSlot });
+});
+
+test('--tensors lists names, dtypes, shapes and bytes', async () => {
+  const model = await specificationFile('5.2');
+  const { stdout } = await command(['inspect', model, '--tensors']);
+  expect(stdout).toMatch(/^name +dtype +shape +bytes$/m);
+  expect(stdout).toMatch(/^emb\.weight +f32 +\[12, 16\] +768$/m);
+  const report = JSON.parse((await command(['inspect', model, '--json'])).stdout);
+  expect(report.container).toBe('safetensors');
+  expect(report.model).toMatchObject({ version: '5.2', layers: 2, width: 16, heads: 2 });
+  expect(report.tensors).toContainEqual({
+    name: 'emb.weight',
+    dtype: 'f32',
+    shape: [12, 16],
+    bytes: 768,
+  });
+});
+
+test('a file of other tensors is shown too, and nothing in it steers the terminal', async () => {
+  const path = join(await temporaryFolder(), 'other.safetensors');
+  const tensor = { dtype: 'f32', shape: [2], data: new Float32Array(2) } as const;
+  const metadata = new Map([['\u001b]0;title', 'a\nb']]);
+  await writeFile(path, encodeSafetensors([{ ...tensor, name: 'red \u001b[31m' }], metadata));
+  const { code, stdout } = await command(['inspect', path, '--tensors']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^model +none: .* no tensors 'blocks\.0\.…'/m);
+  expect(stdout).toContain('red \\u{1b}[31m');
+  expect(stdout).toContain('\\u{1b}]0;title: a\\u{a}b');
+  expect(stdout).not.toContain('\u001b');
+});

@@ -1,0 +1,99 @@
+import {
+  elementCount,
+  loadModel,
+  openDevice,
+  openWeights,
+  readConfig,
+  stories,
+  UsageError,
+  type Device,
+  type LanguageModel,
+  type ModelConfig,
+  type WeightSource,
+} from 'rwkv-js';
+import { basename } from 'node:path';
+import { formatCount } from './format.ts';
+import type { Io } from './io.ts';
+import { showProgress } from './progress.ts';
+
+/** Options of every command that runs a model. */
+export interface ModelOptions {
+  readonly device: string;
+  readonly normEpsilon?: number | undefined;
+  readonly vocab?: string | undefined;
+}
+
+/** A model of which only the names and sizes were read yet. */
+export interface ModelFile {
+  /** A path or an address; undefined for the embedded model. */
+  readonly path: string | undefined;
+  /** What output calls it: `stories (RWKV-7, 6.3M)`. */
+  readonly name: string;
+  readonly config: ModelConfig;
+}
+
+/** A model and the device it is on. Leaving it by `await using` gives both back. */
+export interface OpenModel extends AsyncDisposable {
+  readonly model: LanguageModel;
+  readonly device: Device;
+}
+
+/** Reads what a model is, so that mistakes are found before it is loaded. */
+export async function readModelFile(path: string | undefined, io: Io): Promise<ModelFile> {
+  const source = await openWeights(path ?? stories.weights, { signal: io.signal });
+  try {
+    const config = readConfig(source);
+    const size = `RWKV-${config.version}, ${formatCount(parameterCount(source))}`;
+    const name = path === undefined ? stories.name : `${basename(path)} (${size})`;
+    return { path, name, config };
+  } finally {
+    await source.close();
+  }
+}
+
+/** Numbers that the tensors of a file hold. */
+export function parameterCount({ tensors }: WeightSource): number {
+  return [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+/** @throws UsageError when a model needs a vocabulary to read and write text, and none was given. */
+export function checkVocabulary({ path, config }: ModelFile, { vocab }: ModelOptions): void {
+  if (path === undefined || vocab !== undefined || config.vocabularySize === 256) return;
+  throw new UsageError(
+    `${path} holds no vocabulary for its ${config.vocabularySize} tokens; give it with --vocab, ` +
+      'such as rwkv_vocab_v20230424.txt for World models',
+  );
+}
+
+export async function openModel(
+  { path }: ModelFile,
+  { device: deviceName, normEpsilon, vocab }: ModelOptions,
+  io: Io,
+): Promise<OpenModel> {
+  const device = await openDevice(deviceName);
+  using bar = showProgress(io.stderr, { doing: 'Loading', unit: 'MB', scale: 1e6 });
+  const options = {
+    device,
+    // A command has one sequence.
+    slots: 1,
+    groupNormEpsilon: normEpsilon,
+    signal: io.signal,
+    progress: ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
+      bar.update(loadedBytes, totalBytes),
+    ...(vocab === undefined ? {} : { vocabulary: vocab }),
+  };
+  try {
+    const model = await (path === undefined ? loadModel(options) : loadModel(path, options));
+    return {
+      model,
+      device,
+      async [Symbol.asyncDispose]() {
+        await model.dispose();
+        await device.dispose();
+      },
+    };
+  } catch (error) {
+    await device.dispose();
+    throw error;
+  }
+}

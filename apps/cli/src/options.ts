@@ -1,0 +1,70 @@
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { deviceNames } from 'rwkv-js';
+
+/** Parses an option's number, or says what was expected. */
+export function number(least: number, most: number): (text: string) => number {
+  return parser(`a number from ${least} to ${most}`, (n) => n >= least && n <= most);
+}
+
+/** Parses an option's whole number, or says what was expected. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return parser(
+    `a whole number from ${least} to ${most}`,
+    (n) => Number.isInteger(n) && n >= least && n <= most,
+  );
+}
+
+function parser(expected: string, accepts: (n: number) => boolean): (text: string) => number {
+  return (text) => {
+    const n = decimal.test(text) ? Number(text) : NaN;
+    if (accepts(n)) return n;
+    throw new InvalidArgumentError(`Give ${expected}.`);
+  };
+}
+
+// Number() alone would take '', '0x10' and ' 7 '.
+const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/** Parses an option's text, which must not be empty. */
+export function someText(advice: string): (text: string) => string {
+  return (text) => {
+    if (text === '') throw new InvalidArgumentError(`It is empty; ${advice}.`);
+    // A lone surrogate has no bytes, so no tokenizer can take it.
+    if (/\p{Surrogate}/u.test(text)) {
+      throw new InvalidArgumentError('It has half of a surrogate pair, which is no character.');
+    }
+    return text;
+  };
+}
+
+/** What every command that takes a model calls it. */
+export const modelArgument = {
+  name: '[model]',
+  description:
+    'a .safetensors or .pth file, or the http(s) address of one ' +
+    '(default: the embedded story writer)',
+} as const;
+
+export const vocabularyOption = new Option(
+  '--vocab <file>',
+  "the model's vocabulary, in the World vocabulary's format " +
+    '(default: of the embedded model; bytes for models with 256 tokens)',
+);
+
+export const deviceOption = new Option('--device <name>', 'what to compute on')
+  .choices(deviceNames)
+  .default('cpu');
+
+export const normEpsilonOption = new Option(
+  '--norm-epsilon <x>',
+  'epsilon of the head normalisation, for weights that were made with another than 64e-5, ' +
+    'such as 1e-5 (default: 0.00064)',
+).argParser(parser('a number above 0 and up to 1', (n) => n > 0 && n <= 1));
+
+export const jsonOption = new Option('--json', 'print one JSON object instead');
+
+/** Examples for the end of a command's help; lines that begin with a blank go on from the one before. */
+export function examples(...lines: readonly string[]): string {
+  const shown = lines.map((line) => (line.startsWith(' ') ? `  ${line}` : `  $ ${line}`));
+  return `\nExamples:\n${shown.join('\n')}\n`;
+}

@@ -1,0 +1,18 @@
+import { openCpu } from '@rwkv-js/core';
+import { specificationModels, specificationWeights } from '@rwkv-js/testing';
+import { expect, test } from 'vitest';
+import { modelMemory } from './memory.ts';
+import { LanguageModel } from './model.ts';
+
+test.each(specificationModels)(
+  'the memory of an RWKV-$version is what loading it takes',
+  async ({ version }) => {
+    const source = specificationWeights(version);
+    await using device = openCpu();
+    await using model = await LanguageModel.load(source, { device, slots: 3 });
+    const { parameters, statesPerSlot, savedState } = modelMemory(source, device);
+    expect({ parameters, states: 3 * statesPerSlot }).toEqual(model.bytes);
+    const saved = (await model.session().save()).tensors.values();
+    expect(savedState).toBe([...saved].reduce((sum, { byteLength }) => sum + byteLength, 0));
+  },
+);

@@ -1,0 +1,36 @@
+import {
+  byteLength,
+  declared,
+  parameterBytes,
+  type Device,
+  type WeightSource,
+} from '@rwkv-js/tensor';
+import { readConfig } from './config.ts';
+import { StepPrograms } from './step-programs.ts';
+
+/** Bytes that a model will take on a device. */
+export interface ModelMemory {
+  /** All parameters together. */
+  readonly parameters: number;
+  /** One sequence's state and sampling counts; a model has a slot of this size for each of its `slots`. */
+  readonly statesPerSlot: number;
+  /** One sequence's state alone: what `session.save()` keeps. */
+  readonly savedState: number;
+}
+
+/**
+ * What loading a model would allocate on a device, from its tensors' names, dtypes and shapes alone: nothing is
+ * read and nothing is allocated.
+ *
+ * @throws FormatError when the tensors are not those of an official RWKV language model.
+ */
+export function modelMemory(source: WeightSource, device: Device): ModelMemory {
+  const program = new StepPrograms(readConfig(source), source, 1).program(1, 1);
+  let statesPerSlot = 0;
+  let savedState = 0;
+  for (const [name, spec] of declared(program, 'state')) {
+    statesPerSlot += byteLength(spec);
+    if (name.startsWith('state.')) savedState += byteLength(spec);
+  }
+  return { parameters: parameterBytes([program], device.kernels), statesPerSlot, savedState };
+}

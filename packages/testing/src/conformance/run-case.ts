@@ -1,0 +1,106 @@
+import {
+  allocateStates,
+  isPacked,
+  loadParameters,
+  record,
+  type Device,
+  type HostArray,
+  type Program,
+  type WeightEntry,
+  type WeightSource,
+} from '@rwkv-js/tensor';
+import { tolerances, type ConformanceCase } from './case.ts';
+
+/** What a device gave for a case: outputs and states by name. */
+export type CaseResult = ReadonlyMap<string, HostArray>;
+
+/**
+ * Records a case as a program. Outputs of the case are `output{i}`, tensors `tensor{i}`; outputs that
+ * are the new values of states are not outputs of the program.
+ */
+export function programOf(one: ConformanceCase): Program {
+  return record(`${one.op}: ${one.name}`, (recorder) => {
+    const values = one.tensors.map(({ role, tensor }, i) => recorder[role](`tensor${i}`, tensor));
+    const results = one.build(...values);
+    const isState = new Set<number>();
+    for (const [output, at] of one.updates) {
+      const place = output < 0 ? results.length + output : output;
+      recorder.update(values[at]!, results[place]!);
+      isState.add(place);
+    }
+    return Object.fromEntries(
+      results.flatMap((value, i) => (isState.has(i) ? [] : [[`output${i}`, value]])),
+    );
+  });
+}
+
+/** Runs a case on a device, with outputs poisoned before, and reads what it gave. */
+export async function runCase(device: Device, one: ConformanceCase): Promise<CaseResult> {
+  const program = programOf(one);
+  const states = allocateStates(device, [program]);
+  const inputs: Record<string, HostArray> = {};
+  one.tensors.forEach(({ role, tensor }, i) => {
+    if (role === 'input') inputs[`tensor${i}`] = tensor.data;
+    if (role === 'state') device.write(states.tensors.get(`tensor${i}`)!, tensor.data);
+  });
+  const parameters = await loadParameters(device, [program], parametersOf(one));
+  const executable = await device.compile(program, {
+    parameters: parameters.tensors,
+    states: states.tensors,
+    debug: true,
+  });
+  executable.run(inputs);
+  const result = new Map<string, HostArray>();
+  for (const name of program.outputs.keys()) {
+    result.set(name, (await executable.read(name))[name]!);
+  }
+  for (const [name, state] of states.tensors) result.set(name, await device.read(state));
+  executable.dispose();
+  parameters.dispose();
+  states.dispose();
+  return result;
+}
+
+/** The parameters of a case as a source to load from. */
+function parametersOf(one: ConformanceCase): WeightSource {
+  const tensors = new Map<string, WeightEntry>();
+  one.tensors.forEach(({ role, tensor: { dtype, shape } }, i) => {
+    if (role === 'parameter' && !isPacked(dtype)) tensors.set(`tensor${i}`, { dtype, shape });
+  });
+  return {
+    label: `${one.op}: ${one.name}`,
+    tensors,
+    metadata: new Map(),
+    async read(name) {
+      const { data } = one.tensors[Number(name.slice('tensor'.length))]!.tensor;
+      return new Uint8Array(data.slice().buffer);
+    },
+    close: async () => undefined,
+  };
+}
+
+/** The first element in which a device's result is farther from the oracle's than it may be. */
+export function firstDifference(
+  one: ConformanceCase,
+  found: CaseResult,
+  oracle: CaseResult,
+): string | undefined {
+  const allowed = tolerances[one.tolerance];
+  for (const [name, expected] of oracle) {
+    const values = found.get(name);
+    if (values?.length !== expected.length) {
+      return `${name} has ${values?.length ?? 'no'} elements; the oracle gives ${expected.length}`;
+    }
+    for (let i = 0; i < expected.length; i++) {
+      const [a, b] = [values[i]!, expected[i]!];
+      // NaN equals only NaN.
+      if (Object.is(a, b) || a === b) continue;
+      const integer = expected instanceof Int32Array;
+      const difference = Math.abs(a - b) / Math.max(1, Math.abs(b));
+      // What the oracle keeps in doubles rounds to f32 before it is compared for equality.
+      if (!integer && (difference <= allowed || a === Math.fround(b))) continue;
+      return `${name}[${i}] is ${a}; the oracle gives ${b} (${one.tolerance}: ${allowed})`;
+    }
+  }
+  return undefined;
+}
