@@ -1,4 +1,5 @@
 import {
+  crossEntropy,
   gatherRows,
   layerNorm,
   linear,
@@ -6,7 +7,15 @@ import {
   sampleSettings,
   tokenLogProbability,
 } from '@rwkv-js/core';
-import { f32, i32, record, type Program, type Recorder, type Value } from '@rwkv-js/tensor';
+import {
+  f32,
+  i32,
+  record,
+  type Program,
+  type Recorder,
+  type TensorSpec,
+  type Value,
+} from '@rwkv-js/tensor';
 import { layerNormEpsilon, type ModelConfig } from './config.ts';
 import { makeLayer, settle, type DTypes, type Stream } from './layer.ts';
 import { rwkv4 } from './rwkv4.ts';
@@ -31,6 +40,8 @@ export interface StepShape {
   readonly slots: number;
   /** Rows of logits that it gives. */
   readonly rows: number;
+  /** Records the step of training, whose weights are f32 states and whose end is a loss. */
+  readonly trainable?: boolean;
 }
 
 /**
@@ -41,6 +52,10 @@ export interface StepShape {
  * row it comes from; `sampleSlots` i32 [rows], the slot to draw a token for; `targets` i32 [rows],
  * the token to score. `settings` and `random` are those of `sample`, for each slot.
  * Outputs: `logits` f32 [rows, vocabulary]; `sampled` i32 [rows]; `logProbabilities` f32 [rows].
+ *
+ * A trainable step draws nothing: it takes `tokens`, `offsets`, `logitRows` and `targets`, and gives
+ * `logits` and `loss` f32 [], the mean cross-entropy of the rows with a target. Its weights are states of
+ * their names, f32, so that another program can update them where they lie, and nothing is folded.
  * Specification: the language frame.
  */
 export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape): Program {
@@ -50,21 +65,20 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
     const offsets = recorder.input('offsets', i32(shape.slots + 1));
     const logitRows = recorder.input('logitRows', i32(shape.rows));
     const { width, vocabularySize } = config;
+    const weight = (key: string, spec: TensorSpec): Value =>
+      shape.trainable ? recorder.state(key, f32(...spec.shape)) : recorder.parameter(key, spec);
     const matrix = (key: string, ...sizes: number[]): Value =>
-      recorder.parameter(key, { dtype: dtypes.get(key) ?? 'f32', shape: sizes });
+      weight(key, { dtype: dtypes.get(key) ?? 'f32', shape: sizes });
     const norm = (x: Value, key: string): Value =>
-      layerNorm(
-        x,
-        recorder.parameter(`${key}.weight`, f32(width)),
-        recorder.parameter(`${key}.bias`, f32(width)),
-        { epsilon: layerNormEpsilon },
-      );
+      layerNorm(x, weight(`${key}.weight`, f32(width)), weight(`${key}.bias`, f32(width)), {
+        epsilon: layerNormEpsilon,
+      });
 
     const generation = generations[config.version]();
     const embedded = gatherRows(matrix('emb.weight', vocabularySize, width), tokens);
     let stream: Stream = { x: norm(embedded, 'blocks.0.ln0') };
     for (let index = 0; index < config.layers; index++) {
-      const layer = makeLayer(recorder, config, dtypes, shape.slots, offsets, index);
+      const layer = makeLayer(recorder, weight, config, dtypes, shape.slots, offsets, index);
       stream = generation.timeMix(stream, layer);
       stream = generation.channelMix(stream, layer);
     }
@@ -72,7 +86,9 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
       norm(gatherRows(settle(stream), logitRows), 'ln_out'),
       matrix('head.weight', vocabularySize, width),
     );
-    return head(recorder, logits, config, shape);
+    const targets = recorder.input('targets', i32(shape.rows));
+    if (shape.trainable) return { logits, loss: crossEntropy(logits, targets) };
+    return head(recorder, logits, targets, config, shape);
   });
 }
 
@@ -80,6 +96,7 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
 function head(
   recorder: Recorder,
   logits: Value,
+  targets: Value,
   { vocabularySize }: ModelConfig,
   { rows, slots }: StepShape,
 ): Readonly<Record<string, Value>> {
@@ -93,6 +110,5 @@ function head(
     occurrences,
   );
   recorder.update(occurrences, next);
-  const logProbabilities = tokenLogProbability(logits, recorder.input('targets', i32(rows)));
-  return { logits, sampled, logProbabilities };
+  return { logits, sampled, logProbabilities: tokenLogProbability(logits, targets) };
 }

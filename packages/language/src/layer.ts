@@ -1,5 +1,5 @@
 import { add, layerNorm, tokenShift } from '@rwkv-js/core';
-import { f32, type PlainDType, type Recorder, type Value } from '@rwkv-js/tensor';
+import { f32, type PlainDType, type Recorder, type TensorSpec, type Value } from '@rwkv-js/tensor';
 import { layerNormEpsilon, type ModelConfig } from './config.ts';
 
 /** What one layer's file has at hand while its program is recorded. */
@@ -64,9 +64,14 @@ export function settle({ x, delta }: Stream): Value {
 /** Dtype of each tensor of a file, by name. */
 export type DTypes = ReadonlyMap<string, PlainDType>;
 
-/** What the layer at `index` has at hand, within a recording. */
+/**
+ * What the layer at `index` has at hand, within a recording.
+ *
+ * @param weight declares a weight by its full name
+ */
 export function makeLayer(
   recorder: Recorder,
+  weight: (name: string, spec: TensorSpec) => Value,
   config: ModelConfig,
   dtypes: DTypes,
   slots: number,
@@ -78,14 +83,14 @@ export function makeLayer(
     index,
     config,
     offsets,
-    vector: (name, ...shape) => recorder.parameter(full(name), f32(...shape)),
+    vector: (name, ...shape) => weight(full(name), f32(...shape)),
     matrix: (name, ...shape) =>
-      recorder.parameter(full(name), { dtype: dtypes.get(full(name)) ?? 'f32', shape }),
+      weight(full(name), { dtype: dtypes.get(full(name)) ?? 'f32', shape }),
     matrices(shapes) {
       const names = Object.keys(shapes);
       const kinds = new Set(names.map((name) => dtypes.get(full(name)) ?? 'f32'));
       const dtype = kinds.size === 1 ? [...kinds][0]! : 'f32';
-      return names.map((name) => recorder.parameter(full(name), { dtype, shape: shapes[name]! }));
+      return names.map((name) => weight(full(name), { dtype, shape: shapes[name]! }));
     },
     has: (name) => dtypes.has(full(name)),
     state: (name, shape, fill) =>

@@ -24,6 +24,8 @@ export {
 } from './dtype.ts';
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
 export { evaluate, tensor } from './evaluate.ts';
+export { accumulate, assign } from './gradient-ops.ts';
+export { gradients, type GradientOptions } from './gradients.ts';
 export { halfValues, toBf16Bits, toF16Bits } from './half.ts';
 export {
   plainLaunch,
@@ -40,6 +42,7 @@ export {
   sizeAt,
   type Attributes,
   type Cost,
+  type GradientCall,
   type HostTensor,
   type Op,
   type OpDefinition,

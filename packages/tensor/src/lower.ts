@@ -29,6 +29,26 @@ export function rewrite(
   replace: (operation: Operation, inputs: readonly Value[]) => readonly Value[] | undefined,
 ): Program {
   const recorder = new Recorder();
+  const values = replay(program, recorder, replace);
+  for (const state of program.states.values()) {
+    if (state.update !== undefined) {
+      recorder.update(values.get(state.value)!, values.get(state.update)!);
+    }
+  }
+  const outputs = [...program.outputs].map(([name, id]) => [name, values.get(id)!] as const);
+  return recorder.finish(program.name, Object.fromEntries(outputs));
+}
+
+/**
+ * Records a program's values and operations into another recording; updates and outputs are left open.
+ *
+ * @returns the new value for each value of the program
+ */
+export function replay(
+  program: Program,
+  recorder: Recorder,
+  replace?: (operation: Operation, inputs: readonly Value[]) => readonly Value[] | undefined,
+): ReadonlyMap<number, Value> {
   const values = new Map<number, Value>();
   program.values.forEach(({ kind, name, spec }, id) => {
     if (kind === 'input') values.set(id, recorder.input(name!, spec));
@@ -41,15 +61,10 @@ export function rewrite(
     recorder.line = operation.line;
     const inputs = operation.inputs.map((id) => values.get(id)!);
     const outputs =
-      replace(operation, inputs) ??
+      replace?.(operation, inputs) ??
       recorder.apply(operation.definition, inputs, operation.attributes);
     operation.outputs.forEach((id, i) => values.set(id, outputs[i]!));
   }
-  for (const state of program.states.values()) {
-    if (state.update !== undefined) {
-      recorder.update(values.get(state.value)!, values.get(state.update)!);
-    }
-  }
-  const outputs = [...program.outputs].map(([name, id]) => [name, values.get(id)!] as const);
-  return recorder.finish(program.name, Object.fromEntries(outputs));
+  recorder.line = undefined;
+  return values;
 }

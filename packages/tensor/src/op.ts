@@ -26,6 +26,15 @@ export interface ReferenceCall<A extends Attributes = Attributes> {
   readonly attributes: A;
 }
 
+/** One recorded operation and what flows back into it. */
+export interface GradientCall<A extends Attributes = Attributes> {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: A;
+  /** The gradient of each output, f32 of its shape; undefined where nothing flows. At least one flows. */
+  readonly cotangents: readonly (Value | undefined)[];
+}
+
 /**
  * What an operation is: its name, shape rule and reference loops. A program's operations hold their
  * definition, so there is no registry and a bundle keeps only what its models use.
@@ -57,6 +66,11 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * a kernel for it runs it whole, any other gets what is recorded here, unasked.
    */
   lower?(inputs: readonly Value[], attributes: A): readonly Value[];
+  /**
+   * Records the gradient of each input, f32 of its shape, from those of the outputs; undefined where
+   * none flows, as to indexes. What nobody asked for is dropped afterwards, so it may record all.
+   */
+  gradient?(call: GradientCall<A>): readonly (Value | undefined)[];
   /**
    * Pairs [output, input]: the output may take the place of that input, element for element. It is
    * how a state is updated where it lies.

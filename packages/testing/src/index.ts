@@ -1,3 +1,13 @@
+export {
+  centralDifference,
+  dot,
+  expectGradients,
+  expectSlope,
+  seededNumbers,
+  seededTensor,
+  spreadPlaces,
+  type ExpectGradientsOptions,
+} from './finite-differences.ts';
 export { randomWeights } from './random-weights.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {

@@ -1,6 +1,7 @@
 import { defineOp, sameShape, type Value } from '@rwkv-js/tensor';
 import { broadcastShape, expand } from './floats.ts';
 import { likeX } from './shape-rules.ts';
+import { sumToShape } from './sum-to.ts';
 
 /** x repeated to a larger shape, axes aligned from the last: [heads, 1] → [heads, headSize]. f32. */
 export const broadcastTo = defineOp<(x: Value, attributes: { shape: readonly number[] }) => Value>({
@@ -18,5 +19,6 @@ export const broadcastTo = defineOp<(x: Value, attributes: { shape: readonly num
     const { data, shape } = outputs[0]!;
     data.set(expand(inputs[0]!, shape));
   },
+  gradient: ({ inputs: [x], cotangents: [y] }) => [sumToShape(y!, x!.shape)],
   operations: () => 0,
 });

@@ -1,4 +1,5 @@
 import { defineOp, elementCount, sameDType, type Value } from '@rwkv-js/tensor';
+import { slice } from './slice.ts';
 
 /**
  * Tensors one after another along an axis, which counts from 0. All other axes have the same sizes;
@@ -30,6 +31,14 @@ export const concat = defineOp<(parts: readonly Value[], attributes: { axis: num
       }
       start += run;
     }
+  },
+  gradient({ inputs, attributes: { axis }, cotangents: [y] }) {
+    let end = 0;
+    return inputs.map(({ shape }) => {
+      const start = end;
+      end += shape[axis]!;
+      return slice(y!, { axis, start, end });
+    });
   },
   operations: () => 0,
 });

@@ -1,5 +1,6 @@
 import { byteLength, defineOp, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
+import { scatterRows } from './scatter-rows.ts';
 import { expectIndexes, floatMatrix } from './shape-rules.ts';
 
 /**
@@ -30,6 +31,10 @@ export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
       }
     });
   },
+  gradient: ({ inputs: [table, indexes], cotangents: [y] }) => [
+    scatterRows(y!, indexes!, { rows: table!.shape[0]! }),
+    undefined,
+  ],
   bytesRead: ([table, indexes]) =>
     byteLength(indexes!) + byteLength({ ...table!, shape: [indexes!.shape[0]!, table!.shape[1]!] }),
   operations: () => 0,

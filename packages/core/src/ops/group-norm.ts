@@ -1,5 +1,6 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
+import { groupNormBackward } from './group-norm-backward.ts';
 import { expectFloats, floatMatrix } from './shape-rules.ts';
 
 /**
@@ -41,5 +42,7 @@ export const groupNorm = defineOp<
       }
     }
   },
+  gradient: ({ inputs: [x, weight], attributes, cotangents: [y] }) =>
+    groupNormBackward(x!, weight!, y!, attributes),
   operations: ([x]) => 8 * elementCount(x!.shape),
 });

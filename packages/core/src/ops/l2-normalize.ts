@@ -1,5 +1,6 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
+import { l2NormalizeBackward } from './l2-normalize-backward.ts';
 import { likeX } from './shape-rules.ts';
 
 /**
@@ -26,5 +27,6 @@ export const l2Normalize = defineOp<(x: Value) => Value>({
       for (let i = 0; i < n; i++) y[start + i] = x[start + i]! * scale;
     }
   },
+  gradient: ({ inputs: [x], cotangents: [y] }) => [l2NormalizeBackward(x!, y!)],
   operations: ([x]) => 3 * elementCount(x!.shape),
 });

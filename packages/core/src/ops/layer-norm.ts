@@ -1,5 +1,6 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
+import { groupNormBackward } from './group-norm-backward.ts';
 import { expectFloats, floatMatrix } from './shape-rules.ts';
 
 /**
@@ -35,5 +36,8 @@ export const layerNorm = defineOp<
       }
     }
   },
+  // Layer norm is group norm with one group.
+  gradient: ({ inputs: [x, weight], attributes: { epsilon }, cotangents: [y] }) =>
+    groupNormBackward(x!, weight!, y!, { groups: 1, epsilon }),
   operations: ([x]) => 8 * elementCount(x!.shape),
 });

@@ -1,6 +1,9 @@
 import { defineOp, elementCount, isFloating, sameShape, type Value } from '@rwkv-js/tensor';
 import { broadcastShape, expand, floats } from './floats.ts';
+import { multiply } from './multiply.ts';
 import { likeX } from './shape-rules.ts';
+import { subtract } from './subtract.ts';
+import { sumToShape } from './sum-to.ts';
 
 /**
  * The way from x to y by `amount`: x + (y − x) · amount. Amount 0 gives x, 1 gives y.
@@ -25,6 +28,11 @@ export const lerp = defineOp<(x: Value, y: Value, amount: Value) => Value>({
     const y = floats(inputs[1]!);
     const amount = expand(inputs[2]!, shape);
     for (let i = 0; i < result.length; i++) result[i] = x[i]! + (y[i]! - x[i]!) * amount[i]!;
+  },
+  gradient({ inputs: [x, y, amount], cotangents: [flow] }) {
+    const toY = multiply(flow!, amount!);
+    const toAmount = multiply(flow!, subtract(y!, x!));
+    return [subtract(flow!, toY), sumToShape(toY, y!.shape), sumToShape(toAmount, amount!.shape)];
   },
   operations: ([x]) => 3 * elementCount(x!.shape),
 });

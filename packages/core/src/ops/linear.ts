@@ -8,6 +8,7 @@ import {
 } from '@rwkv-js/tensor';
 import { floats, type Floats } from './floats.ts';
 import { matrix } from './shape-rules.ts';
+import { transpose } from './transpose.ts';
 
 /**
  * Matrix product with a weight matrix as torch's `Linear` stores it: y[t, o] = Σ_i x[t, i] · W[o, i].
@@ -49,6 +50,10 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
       }
     }
   },
+  gradient: ({ inputs: [x, weight], cotangents: [y] }): readonly Value[] => [
+    linear(y!, transpose(weight!)),
+    linear(transpose(y!), transpose(x!)),
+  ],
   operations: ([x, weight]) => 2 * x!.shape[0]! * elementCount(weight!.shape),
 });
 

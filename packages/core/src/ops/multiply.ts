@@ -1,6 +1,7 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
 import { expand } from './floats.ts';
 import { broadcast } from './shape-rules.ts';
+import { sumToShape } from './sum-to.ts';
 
 /** Product element by element, y = a · b. Shapes broadcast from the last axis. */
 export const multiply = defineOp<(a: Value, b: Value) => Value>({
@@ -13,4 +14,8 @@ export const multiply = defineOp<(a: Value, b: Value) => Value>({
     const b = expand(inputs[1]!, shape);
     for (let i = 0; i < y.length; i++) y[i] = a[i]! * b[i]!;
   },
+  gradient: ({ inputs: [a, b], cotangents: [y] }): readonly Value[] => [
+    sumToShape(multiply(y!, b!), a!.shape),
+    sumToShape(multiply(y!, a!), b!.shape),
+  ],
 });

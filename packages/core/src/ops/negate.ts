@@ -12,5 +12,6 @@ export const negate = defineOp<(x: Value) => Value>({
     const y = outputs[0]!.data;
     for (let i = 0; i < y.length; i++) y[i] = -x[i]!;
   },
+  gradient: ({ cotangents: [y] }): readonly Value[] => [negate(y!)],
   inPlace: [[0, 0]],
 });

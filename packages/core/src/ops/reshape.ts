@@ -14,5 +14,8 @@ export const reshape = defineOp<(x: Value, attributes: { shape: readonly number[
   reference({ inputs, outputs }) {
     outputs[0]!.data.set(inputs[0]!.data);
   },
+  gradient: ({ inputs: [x], cotangents: [y] }): readonly Value[] => [
+    reshape(y!, { shape: x!.shape }),
+  ],
   operations: () => 0,
 });

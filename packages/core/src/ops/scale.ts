@@ -12,5 +12,6 @@ export const scale = defineOp<(x: Value, attributes: { factor: number }) => Valu
     const y = outputs[0]!.data;
     for (let i = 0; i < y.length; i++) y[i] = x[i]! * factor;
   },
+  gradient: ({ attributes, cotangents: [y] }): readonly Value[] => [scale(y!, attributes)],
   inPlace: [[0, 0]],
 });

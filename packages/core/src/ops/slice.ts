@@ -1,4 +1,5 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
+import { pad } from './pad.ts';
 
 /**
  * Part of a tensor along one axis: elements `start` to `end` (not included). The axis counts from 0;
@@ -29,5 +30,8 @@ export const slice = defineOp<
       for (let i = 0; i < run; i++) y[to + i] = x!.data[from + i]!;
     }
   },
+  gradient: ({ inputs: [x], attributes: { axis, start }, cotangents: [y] }) => [
+    pad(y!, { axis, start, size: x!.shape[axis]! }),
+  ],
   operations: () => 0,
 });

@@ -1,6 +1,8 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
 import { expand } from './floats.ts';
+import { negate } from './negate.ts';
 import { broadcast } from './shape-rules.ts';
+import { sumToShape } from './sum-to.ts';
 
 /** Difference element by element, y = a − b. Shapes broadcast from the last axis. */
 export const subtract = defineOp<(a: Value, b: Value) => Value>({
@@ -13,4 +15,8 @@ export const subtract = defineOp<(a: Value, b: Value) => Value>({
     const b = expand(inputs[1]!, shape);
     for (let i = 0; i < y.length; i++) y[i] = a[i]! - b[i]!;
   },
+  gradient: ({ inputs: [a, b], cotangents: [y] }) => [
+    sumToShape(y!, a!.shape),
+    sumToShape(negate(y!), b!.shape),
+  ],
 });

@@ -1,4 +1,5 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
+import { broadcastTo } from './broadcast-to.ts';
 import { floats } from './floats.ts';
 import { likeX } from './shape-rules.ts';
 
@@ -21,5 +22,6 @@ export const sum = defineOp<(x: Value) => Value>({
       y[row] = total;
     }
   },
+  gradient: ({ inputs: [x], cotangents: [y] }) => [broadcastTo(y!, { shape: x!.shape })],
   operations: ([x]) => elementCount(x!.shape),
 });

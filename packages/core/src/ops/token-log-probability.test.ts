@@ -2,7 +2,8 @@ import { evaluate, ShapeError, tensor, type HostTensor } from '@rwkv-js/tensor';
 import { describe, expect, test } from 'vitest';
 import { elementsOf, randomTensor, rowsOf } from '../../test/numbers.ts';
 import { openCpu } from '../cpu/device.ts';
-import { logSumExp, tokenLogProbability } from './token-log-probability.ts';
+import { logSumExp } from './log-sum-exp.ts';
+import { tokenLogProbability } from './token-log-probability.ts';
 
 async function score(logits: HostTensor, tokens: HostTensor): Promise<HostTensor> {
   await using device = openCpu();

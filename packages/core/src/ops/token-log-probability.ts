@@ -1,6 +1,8 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
-import { floats, type Floats } from './floats.ts';
+import { floats } from './floats.ts';
+import { logSumExp } from './log-sum-exp.ts';
 import { expectIndexes, floatMatrix } from './shape-rules.ts';
+import { tokenLogProbabilityBackward } from './token-log-probability-backward.ts';
 
 /**
  * The natural logarithm of the probability that a row of logits gives to one token:
@@ -25,15 +27,9 @@ export const tokenLogProbability = defineOp<(logits: Value, tokens: Value) => Va
       y!.data[row] = token < 0 ? 0 : values[token]! - logSumExp(values);
     });
   },
+  gradient: ({ inputs: [logits, tokens], cotangents: [y] }) => [
+    tokenLogProbabilityBackward(logits!, tokens!, y!),
+    undefined,
+  ],
   operations: ([logits]) => 3 * elementCount(logits!.shape),
 });
-
-/** ln Σ eˣ, without overflow; −∞ of nothing. NaN among the values gives NaN. */
-export function logSumExp(values: Floats): number {
-  let largest = -Infinity;
-  for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]!);
-  if (!Number.isFinite(largest)) return largest;
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += Math.exp(values[i]! - largest);
-  return largest + Math.log(total);
-}

@@ -2,6 +2,8 @@ import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
 import { carryState, clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
 import { expectState, floatMatrix, matrix } from './shape-rules.ts';
+import { tokenShiftBackward } from './token-shift-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * Every token's row replaced by the row of the token before it in its sequence. The first token of a
@@ -38,6 +40,15 @@ export const tokenShift = defineOp<
       }
     }
     clearPadding(shifted!, offsets!);
+  },
+  gradient({ inputs: [, state, offsets], outputs: [shifted], cotangents }) {
+    const [toShifted, toState] = cotangents;
+    const [x, ofState] = tokenShiftBackward(
+      toShifted ?? zerosLike(shifted!),
+      toState ?? zerosLike(state!),
+      offsets!,
+    );
+    return [x, ofState, undefined];
   },
   inPlace: [[1, 1]],
   operations: ([x]) => elementCount(x!.shape),

@@ -18,5 +18,6 @@ export const transpose = defineOp<(x: Value) => Value>({
       }
     }
   },
+  gradient: ({ cotangents: [y] }): readonly Value[] => [transpose(y!)],
   operations: () => 0,
 });

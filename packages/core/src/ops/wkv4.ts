@@ -2,6 +2,9 @@ import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
 import { carryState, clearPadding, expectOffsets, sequencesOf } from './sequences.ts';
 import { expectFloats, expectState, floatMatrix, matrix } from './shape-rules.ts';
+import { stack, unstack } from './stack.ts';
+import { wkv4Backward } from './wkv4-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-4: per channel, an average of all values so far, weighted by e^key and by a
@@ -71,6 +74,19 @@ export const wkv4 = defineOp<
       }
     }
     clearPadding(outputs[0]!, offsets);
+  },
+  gradient({ inputs, outputs: [y, numerator, denominator], cotangents }) {
+    const [k, v, logDecay, bonus, ...states] = inputs.slice(0, 7);
+    const [toY, toNumerator, toDenominator] = cotangents;
+    const [rows, vectors, ofStates] = wkv4Backward(
+      stack([k!, v!, toY ?? zerosLike(y!)]),
+      stack([logDecay!, bonus!]),
+      stack(states),
+      inputs[7]!,
+      stack([toNumerator ?? zerosLike(numerator!), toDenominator ?? zerosLike(denominator!)]),
+    );
+    // The maximum is held constant.
+    return [...unstack(rows), ...unstack(vectors), ...unstack(ofStates), undefined, undefined];
   },
   inPlace: [
     [1, 4],

@@ -3,6 +3,9 @@ import { floats, type Floats } from './floats.ts';
 import { forEachHeadStep, headShapes, headSizes, type HeadStep } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
+import { stack, unstack } from './stack.ts';
+import { wkv5Backward } from './wkv5-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-5. Per head, with the matrix S [key, value] and · over the key channels:
@@ -40,6 +43,17 @@ export const wkv5 = defineOp<
       const [first, end] = [step.head * headSize, (step.head + 1) * headSize];
       stepHead(step, decay.subarray(first, end), bonus.subarray(first, end));
     });
+  },
+  gradient({ inputs, outputs: [y, next], cotangents: [toY, toState] }) {
+    const [decay, bonus, state, offsets] = inputs.slice(3);
+    const [rows, vectors, ofState] = wkv5Backward(
+      stack([...inputs.slice(0, 3), toY ?? zerosLike(y!)]),
+      stack([decay!, bonus!]),
+      state!,
+      offsets!,
+      toState ?? zerosLike(next!),
+    );
+    return [...unstack(rows), ...unstack(vectors), ofState, undefined];
   },
   inPlace: [[1, 5]],
   operations: ([r, , , , , state]) => 6 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,

@@ -4,6 +4,9 @@ import { forEachHeadStep, headShapes, headSizes } from './heads.ts';
 import { carryState } from './sequences.ts';
 import { expectFloats } from './shape-rules.ts';
 import { stepHead } from './wkv5.ts';
+import { stack, unstack } from './stack.ts';
+import { wkv6Backward } from './wkv6-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-6: that of RWKV-5 with a decay that each token brings along. Per head, with
@@ -41,6 +44,17 @@ export const wkv6 = defineOp<
       const [first, end] = [step.head * headSize, (step.head + 1) * headSize];
       stepHead(step, step.vectors[3]!, bonus.subarray(first, end));
     });
+  },
+  gradient({ inputs, outputs: [y, next], cotangents: [toY, toState] }) {
+    const [bonus, state, offsets] = inputs.slice(4);
+    const [rows, ofBonus, ofState] = wkv6Backward(
+      stack([...inputs.slice(0, 4), toY ?? zerosLike(y!)]),
+      bonus!,
+      state!,
+      offsets!,
+      toState ?? zerosLike(next!),
+    );
+    return [...unstack(rows), ofBonus, ofState, undefined];
   },
   inPlace: [[1, 5]],
   operations: ([r, , , , , state]) => 6 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,

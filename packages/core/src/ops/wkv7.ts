@@ -1,6 +1,9 @@
 import { defineOp, type Value } from '@rwkv-js/tensor';
 import { forEachHeadStep, headShapes, type HeadStep } from './heads.ts';
 import { carryState } from './sequences.ts';
+import { stack, unstack } from './stack.ts';
+import { wkv7Backward } from './wkv7-backward.ts';
+import { zerosLike } from './zeros-like.ts';
 
 /**
  * The recurrence of RWKV-7, a delta rule. Per head, with the matrix S [value, key]:
@@ -33,6 +36,16 @@ export const wkv7 = defineOp<
   reference({ inputs, outputs: [y, next] }) {
     carryState(inputs[6]!, next!);
     forEachHeadStep(inputs.slice(0, 6), next!, inputs[7]!, y!, stepHead);
+  },
+  gradient({ inputs, outputs: [y, next], cotangents: [toY, toState] }) {
+    const [state, offsets] = inputs.slice(6);
+    const [rows, ofState] = wkv7Backward(
+      stack([...inputs.slice(0, 6), toY ?? zerosLike(y!)]),
+      state!,
+      offsets!,
+      toState ?? zerosLike(next!),
+    );
+    return [...unstack(rows), ofState, undefined];
   },
   inPlace: [[1, 6]],
   operations: ([r, , , , , , state]) => 9 * r!.shape[0]! * r!.shape[1]! * state!.shape[3]!,

@@ -1,11 +1,17 @@
 import {
+  adamW,
   add,
   broadcastTo,
+  clipByNorm,
   concat,
+  crossEntropy,
+  crossEntropyBackward,
   exp,
   gatherRows,
   groupNorm,
+  groupNormBackward,
   l2Normalize,
+  l2NormalizeBackward,
   layerNorm,
   lerp,
   linear,
@@ -14,29 +20,49 @@ import {
   multiply,
   negate,
   normShiftMix,
+  pad,
   relu,
+  reluBackward,
   reshape,
   sample,
   scale,
+  scatterRows,
   sigmoid,
   silu,
   slice,
+  sqrt,
   square,
   subtract,
   sum,
+  sumOfSquares,
+  sumTo,
   tanh,
   timeMix7Project,
   timeMix7Raise,
   timeMix7Recur,
   tokenLogProbability,
+  tokenLogProbabilityBackward,
   tokenShift,
+  tokenShiftBackward,
   transpose,
   wkv4,
+  wkv4Backward,
   wkv5,
+  wkv5Backward,
   wkv6,
+  wkv6Backward,
   wkv7,
+  wkv7Backward,
+  zerosLike,
 } from '@rwkv-js/core';
-import { tensor, type HostTensor, type Shape, type Value } from '@rwkv-js/tensor';
+import {
+  accumulate,
+  assign,
+  tensor,
+  type HostTensor,
+  type Shape,
+  type Value,
+} from '@rwkv-js/tensor';
 import { input, parameter, state, type ConformanceCase, type ToleranceName } from './case.ts';
 import { RandomTensors } from './random-tensor.ts';
 
@@ -260,6 +286,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
     ([r, decay, k, v, rate, gate, vectors, kept], offsets) =>
       timeMix7Recur(r!, decay!, k!, v!, rate!, gate!, vectors!, kept!, offsets, { epsilon: 64e-5 }),
   ),
+  ...training(),
+  ...waysBack(),
 ];
 
 function one(
@@ -397,6 +425,181 @@ function sequences(
       updates: states.map((index, i) => [i - states.length, index] as const),
     };
   });
+}
+
+/** What training takes besides ways back: losses, optimizer, sums and moves of gradients. */
+function training(): ConformanceCase[] {
+  const targets = input(tensor([4], [49, -1, 0, 7], 'i32'));
+  const moments = [0, 1].map((least) => state(random.floats([6, 10], least - 1, 1)));
+  return [
+    ...onEach('sqrt', (x) => sqrt(exp(x))),
+    ...onEach('sumOfSquares', sumOfSquares, 'sums'),
+    ...onEach('zerosLike', zerosLike, 'exact'),
+    ...onEach('accumulate', (x) => accumulate([x, exp(x)])),
+    one('accumulate', 'of one alone, a copy', 'exact', [input(random.floats([5, 7]))], (x) => [
+      accumulate([x!]),
+    ]),
+    {
+      ...one(
+        'assign',
+        'over a state that is read once more',
+        'exact',
+        [state(random.floats([5, 7])), input(random.floats([5, 7]))],
+        (kept, x) => [negate(kept!), assign(kept!, x!)],
+      ),
+      updates: [[1, 0]],
+    },
+    ...[0.5, 100].map((limit) =>
+      one(
+        'clipByNorm',
+        `a limit of ${limit}`,
+        'elementwise',
+        [input(random.floats([5, 7])), input(tensor([], [3]))],
+        (x, norm) => [clipByNorm(x!, norm!, { limit })],
+      ),
+    ),
+    {
+      ...one(
+        'adamW',
+        'the third step',
+        'sums',
+        [
+          state(random.floats([6, 10])),
+          input(random.floats([6, 10])),
+          ...moments,
+          input(tensor([1], [0.01])),
+          input(tensor([1], [3], 'i32')),
+        ],
+        (weight, gradient, first, second, rate, step) =>
+          adamW(weight!, gradient!, first!, second!, rate!, step!, {
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            weightDecay: 0.1,
+          }),
+      ),
+      updates: [
+        [0, 0],
+        [1, 2],
+        [2, 3],
+      ],
+    },
+    one(
+      'crossEntropy',
+      'a masked row',
+      'sums',
+      [input(random.floats([4, 50], -5, 5)), targets],
+      (logits, tokens) => [crossEntropy(logits!, tokens!)],
+    ),
+    one(
+      'crossEntropyBackward',
+      'a masked row',
+      'sums',
+      [input(random.floats([4, 50], -5, 5)), targets, input(tensor([], [0.75]))],
+      (logits, tokens, flow) => [crossEntropyBackward(logits!, tokens!, flow!)],
+    ),
+    one(
+      'tokenLogProbabilityBackward',
+      'a target of −1',
+      'sums',
+      [input(random.floats([4, 50], -5, 5)), targets, input(random.floats([4]))],
+      (logits, tokens, flow) => [tokenLogProbabilityBackward(logits!, tokens!, flow!)],
+    ),
+    one(
+      'scatterRows',
+      'rows of one index, an index of −1',
+      'sums',
+      [input(random.floats([6, 24])), input(tensor([6], [12, 0, -1, 7, 7, 7], 'i32'))],
+      (x, indexes) => [scatterRows(x!, indexes!, { rows: 13 })],
+    ),
+    ...[0, 1].map((axis) =>
+      one('pad', `along axis ${axis}`, 'exact', [input(random.floats([3, 4, 2]))], (x) => [
+        pad(x!, { axis, start: 2, size: 7 }),
+      ]),
+    ),
+    ...[[], [5], [4, 1], [1, 4, 5], [3, 1, 1]].map((shape) =>
+      one(
+        'sumTo',
+        `[3, 4, 5] to [${shape.join(', ')}]`,
+        'sums',
+        [input(random.floats([3, 4, 5]))],
+        (x) => [sumTo(x!, { shape })],
+      ),
+    ),
+  ];
+}
+
+/** Gradients that have loops of their own. What is stacked in `rows` ends with the cotangent of y. */
+function waysBack(): ConformanceCase[] {
+  const stacked = (count: number, { shape }: HostTensor): ConformanceCase['tensors'][number] =>
+    input(random.floats([count, ...shape], -0.5, 0.5));
+  const ofHeads = (slots: number): ConformanceCase['tensors'] =>
+    [0, 1].map(() => input(random.floats([slots, 3, 8, 8])));
+  return [
+    ...onRows('reluBackward', 'exact', (x) => [x, random.floats(x.shape)], reluBackward),
+    ...onRows(
+      'l2NormalizeBackward',
+      'sums',
+      (x) => [x, random.floats(x.shape)],
+      l2NormalizeBackward,
+    ),
+    ...[1, 3].map((groups) =>
+      one(
+        'groupNormBackward',
+        `${groups} groups`,
+        'sums',
+        [
+          input(random.floats([5, 60])),
+          parameter(random.floats([60], 0.5, 1.5)),
+          input(random.floats([5, 60])),
+        ],
+        (x, weight, flow) => groupNormBackward(x!, weight!, flow!, { groups, ...epsilon }),
+      ),
+    ),
+    ...sequences(
+      'tokenShiftBackward',
+      16,
+      (rows, slots) => [input(rows()), input(random.floats([slots, 16]))],
+      ([shifted, kept], offsets) => tokenShiftBackward(shifted!, kept!, offsets),
+      'exact',
+    ),
+    ...sequences(
+      'wkv4Backward',
+      16,
+      (rows, slots) => [
+        stacked(3, rows()),
+        parameter(random.floats([2, 16], -1.5, -0.01)),
+        // The denominator is a sum of exponentials, so all three are above 0.
+        input(random.floats([3, slots, 16], 0.5, 2)),
+        input(random.floats([2, slots, 16])),
+      ],
+      ([rows, vectors, states, flow], offsets) =>
+        wkv4Backward(rows!, vectors!, states!, offsets, flow!),
+    ),
+    ...sequences(
+      'wkv5Backward',
+      24,
+      (rows, slots) => [
+        stacked(4, rows()),
+        parameter(random.floats([2, 3, 8], 0.1, 0.99)),
+        ...ofHeads(slots),
+      ],
+      ([rows, vectors, kept, flow], offsets) =>
+        wkv5Backward(rows!, vectors!, kept!, offsets, flow!),
+    ),
+    ...sequences(
+      'wkv6Backward',
+      24,
+      (rows, slots) => [stacked(5, rows()), parameter(random.floats([3, 8])), ...ofHeads(slots)],
+      ([rows, bonus, kept, flow], offsets) => wkv6Backward(rows!, bonus!, kept!, offsets, flow!),
+    ),
+    ...sequences(
+      'wkv7Backward',
+      24,
+      (rows, slots) => [stacked(7, rows()), ...ofHeads(slots)],
+      ([rows, kept, flow], offsets) => wkv7Backward(rows!, kept!, offsets, flow!),
+    ),
+  ];
 }
 
 /** Projections and low-rank maps of RWKV-7, with and without the mixing of values. */
