@@ -1,4 +1,4 @@
-import { FormatError, type WeightEntry, type WeightSource } from '@rwkv-js/tensor';
+import { FormatError, UsageError, type WeightEntry, type WeightSource } from '@rwkv-js/tensor';
 
 /** The official generations. 5.0 has no gate, 5.1 one decay a head, 5.2 one decay a channel. */
 export type Version = '4' | '5.0' | '5.1' | '5.2' | '6' | '7';
@@ -82,6 +82,20 @@ export function readConfig(source: NamedTensors, options: ConfigOptions = {}): M
     return shape[axis]!;
   };
 
+  const { groupNormEpsilon = 64e-5 } = options;
+  if (!(groupNormEpsilon > 0 && groupNormEpsilon < 1)) {
+    throw new UsageError(
+      `groupNormEpsilon is ${groupNormEpsilon}; it must be above 0 and below 1, and is 64e-5 in ` +
+        'official models',
+    );
+  }
+  for (const [name, { shape }] of tensors) {
+    if (shape.every((size) => size >= 1)) continue;
+    throw new FormatError(
+      `tensor '${name}' of ${label} has the shape [${shape.join(', ')}] and so no elements; ` +
+        'every tensor of a model has some: the file is damaged',
+    );
+  }
   const layers = countLayers(source);
   const version = readVersion(tensors);
   const attentionWidth = matrixSize('blocks.0.att.key.weight', 0);
@@ -105,7 +119,7 @@ export function readConfig(source: NamedTensors, options: ConfigOptions = {}): M
     heads,
     headSize: heads === 0 ? 0 : attentionWidth / heads,
     ranks: readRanks(version, layers, matrixSize, entry),
-    groupNormEpsilon: options.groupNormEpsilon ?? 64e-5,
+    groupNormEpsilon,
   };
 }
 

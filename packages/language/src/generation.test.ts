@@ -155,6 +155,9 @@ describe('a generation', () => {
       [{ topK: 2.5 }, 'topK is 2.5; it must be a whole number from 0'],
       [{ maxTokens: -1 }, 'maxTokens is -1'],
       [{ seed: 1.5 }, 'seed is 1.5; it must be a whole number from 0 to 4294967295'],
+      [{ temperature: '0.8' }, 'temperature is 0.8; it must be'],
+      [{ stop: 'abc' }, 'stop is "abc"; it must be a list of texts'],
+      [{ stopTokens: [99999] }, 'stopTokens is [99999]; it must be a list of token ids below 12'],
       [{ prompt: [99] }, "token 99 at place 0 is none of this model's"],
     ];
     for (const [options, message] of refusals) {

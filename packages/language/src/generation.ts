@@ -64,8 +64,12 @@ export class Generation implements AsyncIterable<string> {
     this.#prompt = options.prompt === undefined ? [] : runtime.tokensOf(options.prompt);
     this.#maxTokens = wholeNumber('maxTokens', options.maxTokens ?? 256, 0, 2 ** 31);
     this.seed = wholeNumber('seed', options.seed ?? randomSeed(), 0, 2 ** 32 - 1);
-    this.#stop = options.stop ?? [];
-    this.#stopTokens = new Set(options.stopTokens ?? [0]);
+    this.#stop = listOf('stop', options.stop ?? [], 'texts', (one) => typeof one === 'string');
+    const { vocabularySize } = runtime.config;
+    const isToken = (one: unknown): boolean =>
+      Number.isInteger(one) && (one as number) >= 0 && (one as number) < vocabularySize;
+    const ids = `token ids below ${vocabularySize}`;
+    this.#stopTokens = new Set(listOf('stopTokens', options.stopTokens ?? [0], ids, isToken));
     this.#signal = options.signal;
   }
 
@@ -148,6 +152,16 @@ export class Generation implements AsyncIterable<string> {
 function wholeNumber(name: string, value: number, least: number, most: number): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   throw new UsageError(`${name} is ${value}; it must be a whole number from ${least} to ${most}`);
+}
+
+function listOf<Item>(
+  name: string,
+  value: readonly Item[],
+  what: string,
+  accepts: (item: unknown) => boolean,
+): readonly Item[] {
+  if (Array.isArray(value) && value.every(accepts)) return value;
+  throw new UsageError(`${name} is ${JSON.stringify(value)}; it must be a list of ${what}`);
 }
 
 function randomSeed(): number {

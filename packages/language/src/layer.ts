@@ -32,7 +32,7 @@ export interface Stream {
 }
 
 /** The two halves of a layer. */
-export interface Generation {
+export interface LayerHalves {
   timeMix(stream: Stream, layer: Layer): Stream;
   channelMix(stream: Stream, layer: Layer): Stream;
 }
@@ -41,7 +41,7 @@ export interface Generation {
 export function halves(
   timeMix: (x: Value, layer: Layer) => Value,
   channelMix: (x: Value, layer: Layer) => Value,
-): Generation {
+): LayerHalves {
   const onNormed =
     (norm: string, half: (x: Value, layer: Layer) => Value) =>
     (stream: Stream, layer: Layer): Stream => {

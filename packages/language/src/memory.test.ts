@@ -4,11 +4,16 @@ import { expect, test } from 'vitest';
 import { modelMemory } from './memory.ts';
 import { LanguageModel } from './model.ts';
 
-test.each(specificationModels)(
-  'the memory of an RWKV-$version is what loading it takes',
-  async ({ version }) => {
+test.each(
+  specificationModels.flatMap(({ version }) => [
+    { version, precision: 'f32' as const },
+    { version, precision: 'f64' as const },
+  ]),
+)(
+  'the memory of an RWKV-$version in $precision is what loading it takes',
+  async ({ version, precision }) => {
     const source = specificationWeights(version);
-    await using device = openCpu();
+    await using device = openCpu({ precision });
     await using model = await LanguageModel.load(source, { device, slots: 3 });
     const { parameters, statesPerSlot, savedState } = modelMemory(source, device);
     expect({ parameters, states: 3 * statesPerSlot }).toEqual(model.bytes);

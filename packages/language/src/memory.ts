@@ -29,7 +29,7 @@ export function modelMemory(source: WeightSource, device: Device): ModelMemory {
   let statesPerSlot = 0;
   let savedState = 0;
   for (const [name, spec] of declared(program, 'state')) {
-    statesPerSlot += byteLength(spec);
+    statesPerSlot += device.kernels.memory.byteLength(spec);
     if (name.startsWith('state.')) savedState += byteLength(spec);
   }
   return { parameters: parameterBytes([program], device.kernels), statesPerSlot, savedState };

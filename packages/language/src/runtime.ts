@@ -66,6 +66,13 @@ export class ModelRuntime {
       );
     }
     const { vocabularySize } = this.config;
+    const length: unknown = (prompt as { length?: unknown } | null | undefined)?.length;
+    if (!Number.isInteger(length)) {
+      throw new UsageError(
+        `a prompt is text or a list of token ids, and ${typeof prompt} was given` +
+          `${prompt instanceof Promise ? ', a promise: await it first' : ''}`,
+      );
+    }
     return Array.from(prompt, (token, place) => {
       if (Number.isInteger(token) && token >= 0 && token < vocabularySize) return token;
       throw new UsageError(
@@ -91,13 +98,18 @@ export class ModelRuntime {
     return tensors;
   }
 
-  /** Frees what a sequence holds on the device. */
-  async leave(sequence: Sequence): Promise<void> {
+  /**
+   * Frees what a sequence holds on the device.
+   *
+   * @param reason what those are told that wait for it
+   */
+  async leave(sequence: Sequence, reason: Error): Promise<void> {
     if (this.#disposed) return;
+    this.#scheduler.drop(sequence, reason);
     await this.#scheduler.exclusively(async () => this.#slots.leave(sequence));
   }
 
-  /** @throws UsageError when a state is not one of this model's sizes. */
+  /** @throws UsageError when a state is not one of this model's. */
   checkState(state: SessionState): void {
     if (state.kind !== this.stateKind) {
       throw new UsageError(
@@ -105,16 +117,35 @@ export class ModelRuntime {
           'a state continues on the model it was saved from',
       );
     }
+    const damaged = (what: string): UsageError =>
+      new UsageError(`a saved state ${what}; the state is damaged: save it again`);
+    if (!(state.tensors instanceof Map)) {
+      throw damaged('has no Map of tensors, which JSON does not keep (structuredClone does)');
+    }
     for (const [name, { spec }] of this.#states.tensors) {
       if (!name.startsWith('state.')) continue;
       const count = spec.shape.slice(1).reduce((product, size) => product * size, 1);
-      const found = state.tensors.get(name)?.length;
-      if (found !== count) {
-        throw new UsageError(
-          `a saved state has ${found ?? 'no'} elements of '${name}'; the model keeps ${count}; ` +
-            'the state is damaged',
+      const data = state.tensors.get(name);
+      if (data?.length !== count) {
+        throw damaged(
+          `has ${data?.length ?? 'no'} elements of '${name}' and the model keeps ${count}`,
         );
       }
+      if (!data.every(Number.isFinite)) throw damaged(`holds no finite numbers in '${name}'`);
+    }
+    const { vocabularySize } = this.config;
+    const { tokenCount, pending, logits } = state;
+    if (!Number.isInteger(tokenCount) || tokenCount < 0) {
+      throw damaged(`says that ${tokenCount} tokens were read`);
+    }
+    if (
+      pending !== undefined &&
+      !(Number.isInteger(pending) && pending >= 0 && pending < vocabularySize)
+    ) {
+      throw damaged(`has the pending token ${pending} of a vocabulary of ${vocabularySize}`);
+    }
+    if (logits !== undefined && logits.length !== vocabularySize) {
+      throw damaged(`has ${logits.length} logits for a vocabulary of ${vocabularySize}`);
     }
   }
 

@@ -1,9 +1,9 @@
 import { exp, lerp, linear, multiply, negate, relu, sigmoid, square, wkv4 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
-import { halves, type Generation, type Layer } from './layer.ts';
+import { halves, type LayerHalves, type Layer } from './layer.ts';
 
 /** RWKV-4; specification, RWKV-4; Peng et al. 2023, arXiv 2305.13048. */
-export function rwkv4(): Generation {
+export function rwkv4(): LayerHalves {
   return halves(timeMix, gatedChannelMix);
 }
 

@@ -17,10 +17,10 @@ import {
   wkv6,
 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
-import { halves, type Generation, type Layer } from './layer.ts';
+import { halves, type LayerHalves, type Layer } from './layer.ts';
 
 /** RWKV-6 (x060, "Finch"); specification, RWKV-6; Peng et al. 2024, arXiv 2404.05892. */
-export function rwkv6(): Generation {
+export function rwkv6(): LayerHalves {
   return halves(timeMix, channelMix);
 }
 

@@ -13,7 +13,7 @@ import {
 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
 import { layerNormEpsilon } from './config.ts';
-import type { Generation, Layer, Stream } from './layer.ts';
+import type { LayerHalves, Layer, Stream } from './layer.ts';
 
 /**
  * RWKV-7 (x070, "Goose"); specification, RWKV-7; Peng et al. 2025, arXiv 2503.14456.
@@ -21,7 +21,7 @@ import type { Generation, Layer, Stream } from './layer.ts';
  * A layer is eight composites, which a device can have kernels for. What each of them computes, in the
  * words of the paper, is its lowering in core/src/composites.
  */
-export function rwkv7(): Generation {
+export function rwkv7(): LayerHalves {
   // Layer 0's value of each token, which the layers above mix into theirs.
   let firstValue: Value | undefined;
 

@@ -85,58 +85,94 @@ export class Scheduler {
     return result;
   }
 
+  /** Fails what waits for a sequence that is no longer wanted. */
+  drop(sequence: Sequence, reason: Error): void {
+    this.#end(
+      this.#waiting.filter(({ work }) => work.sequence === sequence),
+      reason,
+    );
+  }
+
   /** Fails everything that waits and returns when nothing runs any more. */
   async stop(reason: Error): Promise<void> {
-    for (const waiting of this.#waiting) waiting.reject(reason);
-    this.#waiting = [];
+    this.#end(this.#waiting, reason);
     await this.#running;
     await this.#lock;
   }
 
   async #loop(): Promise<void> {
-    // Works that are asked for in the same turn of the event loop share the first step.
-    await nextTurn();
-    while (this.#waiting.length > 0) {
-      await this.exclusively(() => this.#step());
-      // Between steps the thread is free: for signals, timers and whatever else runs here.
+    try {
+      // Works that are asked for in the same turn of the event loop share the first step.
       await nextTurn();
+      while (this.#waiting.length > 0) {
+        await this.exclusively(() => this.#step());
+        // Between steps the thread is free: for signals, timers and whatever else runs here.
+        await nextTurn();
+      }
+    } finally {
+      this.#running = undefined;
     }
-    this.#running = undefined;
   }
 
   async #step(): Promise<void> {
-    this.#waiting = this.#waiting.filter(({ work: { signal }, reject }) => {
-      if (signal?.aborted) reject(signal.reason);
-      return !signal?.aborted;
-    });
+    for (const waiting of this.#waiting.filter(({ work }) => work.signal?.aborted)) {
+      this.#end([waiting], waiting.work.signal!.reason);
+    }
     const shares = share(this.#waiting, this.#slots.count, this.#device.kernels.tokenBuckets);
     if (shares.length === 0) return;
+    const served = shares.map(({ waiting }) => waiting);
+    let results: readonly (() => void)[][];
     try {
-      await this.#slots.seat(shares.map(({ waiting }) => waiting.work.sequence));
-      await this.#runShares(shares);
+      await this.#slots.seat(served.map(({ work }) => work.sequence));
+      results = await this.#runShares(shares);
     } catch (error) {
-      for (const { waiting } of shares) {
-        waiting.work.sequence.lost = error as Error;
-        waiting.reject(error);
+      // A step that was refused has changed nothing; one that failed has taken its states with it.
+      if (!(error instanceof UsageError)) {
+        for (const { work } of served) work.sequence.lost = error as Error;
       }
-      this.#waiting = this.#waiting.filter(
-        (waiting) => !shares.some((one) => one.waiting === waiting),
-      );
+      this.#end(served, error);
       return;
     }
-    const served = shares.map(({ waiting, count }) => {
+    // Whoever was served goes to the end of the line.
+    const staying = served.filter((waiting) => this.#waiting.includes(waiting));
+    this.#waiting = [...this.#waiting.filter((one) => !staying.includes(one)), ...staying];
+    shares.forEach(({ waiting, count }, i) => {
       waiting.fed += count;
-      return waiting;
+      this.#deliver(waiting, results[i]!);
     });
-    const done = served.filter(({ fed, work }) => fed === work.tokens.length);
-    const rest = this.#waiting.filter((waiting) => !served.includes(waiting));
-    this.#waiting = [...rest, ...served.filter((waiting) => !done.includes(waiting))];
-    for (const { work, fed } of served) work.progress?.(fed);
-    for (const { resolve } of done) resolve();
   }
 
-  /** Packs the shares into one step's inputs, runs it and hands out what it gives. */
-  async #runShares(shares: readonly Share[]): Promise<void> {
+  /**
+   * Tells a work what a step gave it. It may end by that: what it calls may throw, which is its own
+   * failure and nobody else's, or dispose the session or the model.
+   */
+  #deliver(waiting: Waiting, results: readonly (() => void)[]): void {
+    const { work, fed } = waiting;
+    const calls = [() => work.progress?.(fed), ...results];
+    for (const call of calls) {
+      if (!this.#waiting.includes(waiting)) return;
+      try {
+        call();
+      } catch (error) {
+        this.#end([waiting], error);
+      }
+    }
+    if (fed < work.tokens.length || !this.#waiting.includes(waiting)) return;
+    this.#waiting = this.#waiting.filter((one) => one !== waiting);
+    waiting.resolve();
+  }
+
+  /** Takes works out of the line and fails them. */
+  #end(ended: readonly Waiting[], reason: unknown): void {
+    this.#waiting = this.#waiting.filter((waiting) => !ended.includes(waiting));
+    for (const { reject } of ended) reject(reason);
+  }
+
+  /**
+   * Packs the shares into one step's inputs, runs it, and gives for each share the calls that tell its
+   * work what came out.
+   */
+  async #runShares(shares: readonly Share[]): Promise<(() => void)[][]> {
     const buckets = this.#device.kernels.tokenBuckets;
     // In the packed rows, sequences lie in the order of their slots.
     const ordered = [...shares].sort(
@@ -193,7 +229,11 @@ export class Scheduler {
     const names = outputsFor(rows);
     // Reading waits for the step; without anything to read, wait all the same, to see it fail.
     const outputs = await executable.read(...(names.length > 0 ? names : (['sampled'] as const)));
-    rows.forEach((row, i) => handOut(row, i, rowBucket, outputs));
+    return shares.map(({ waiting: { work } }) =>
+      rows.flatMap((row, i) =>
+        row.work === work ? [() => handOut(row, i, rowBucket, outputs)] : [],
+      ),
+    );
   }
 }
 

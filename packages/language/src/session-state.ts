@@ -2,7 +2,8 @@ import type { ModelConfig } from './config.ts';
 
 /**
  * All that a session remembers, as a value: nothing that continues from it changes it. Save it, keep
- * as many as you like, begin sessions from it, on any device.
+ * as many as you like, begin sessions from it, on any device. `structuredClone` and a worker's messages
+ * keep it whole; JSON does not.
  */
 export interface SessionState {
   /** The model it belongs to: its sizes, as `stateKind` spells them. */
@@ -22,6 +23,9 @@ export interface SessionState {
 
 /** Two models with the same kind can exchange states (their weights may differ). */
 export function stateKind(config: ModelConfig): string {
-  const { version, layers, width, attentionWidth, heads } = config;
-  return `rwkv-${version} ${layers}x${width} attention ${attentionWidth} heads ${heads}`;
+  const { version, layers, width, attentionWidth, heads, vocabularySize } = config;
+  return (
+    `rwkv-${version} ${layers}x${width} attention ${attentionWidth} heads ${heads} ` +
+    `vocabulary ${vocabularySize}`
+  );
 }

@@ -157,7 +157,7 @@ describe('a session', () => {
     tensors.set('state.0.wkv', new Float32Array(3));
     const damaged: SessionState = { ...saved, tensors };
     await expect(session.restore(damaged)).rejects.toThrow(
-      "a saved state has 3 elements of 'state.0.wkv'; the model keeps 128",
+      "a saved state has 3 elements of 'state.0.wkv' and the model keeps 128",
     );
     await expect(session.restore({ ...saved, kind: 'rwkv-4 1x2' })).rejects.toThrow(
       'a state of rwkv-4 1x2 was given to rwkv-6 2x16',
@@ -237,6 +237,119 @@ function countingDevice(inner: Device): { device: Device; runs: number } {
   };
   return control;
 }
+
+describe('what goes wrong outside the model', () => {
+  const mine = (): never => {
+    throw new Error('mine');
+  };
+
+  test("is its caller's alone: others go on, and nothing is lost", async () => {
+    const [session, other] = [model.session(), model.session()];
+    const tokens = Array.from({ length: 100 }, () => 5);
+    const together = [
+      session.feed(tokens, { progress: mine }),
+      other.feedWithLogits([1, 2, 3], () => undefined),
+    ];
+    await expect(together[0]).rejects.toThrow('mine');
+    await together[1];
+    await expect(other.feedWithLogits([4], mine)).rejects.toThrow('mine');
+    expect(await other.logits()).toEqual(await logitsOf([1, 2, 3, 4]));
+    // The session that was stopped goes on from the tokens that it says it has read.
+    const read = session.tokenCount;
+    expect(read).toBeGreaterThan(0);
+    await session.feed([7]);
+    expect(await session.logits()).toEqual(await logitsOf([...tokens.slice(0, read), 7]));
+  });
+
+  test('leaves no old logits behind when reading is stopped', async () => {
+    const session = model.session();
+    await session.feed([0]);
+    await session.logits();
+    const controller = new AbortController();
+    const feeding = session.feed(
+      Array.from({ length: 400 }, () => 5),
+      {
+        signal: controller.signal,
+        progress: () => controller.abort(),
+      },
+    );
+    await expect(feeding).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(session.logits()).rejects.toThrow(
+      `reading was stopped after ${session.tokenCount} tokens, so what follows them is not known`,
+    );
+  });
+
+  test('does not let a session write on after it was disposed', async () => {
+    const session = model.session();
+    await session.feed([1, 2]);
+    // Without a tokenizer there are no pieces: the tokens tell how far it is.
+    const generation = session.generate({ maxTokens: 50, stopTokens: [], seed: 1 });
+    const text = generation.text();
+    while (generation.tokens.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    await session.dispose();
+    await expect(text).rejects.toThrow('on a session that was disposed');
+    expect(generation.tokens.length).toBeLessThan(50);
+
+    const reading = model.session();
+    const feeding = expect(reading.feed(Array.from({ length: 500 }, () => 1))).rejects.toThrow(
+      'on a session that was disposed',
+    );
+    await reading.dispose();
+    await feeding;
+  });
+
+  test('stops at once when the model is disposed by what a step calls', async () => {
+    const session = model.session();
+    let taken = 0;
+    const reading = session.feedWithLogits(
+      Array.from({ length: 600 }, () => 1),
+      () => {
+        taken += 1;
+        if (taken === 1) void model.dispose();
+      },
+    );
+    await expect(reading).rejects.toThrow('the model was disposed');
+    await model.dispose();
+    expect(taken).toBe(1);
+  });
+
+  test('is told of states that are damaged, before anything is done with them', async () => {
+    const session = model.session();
+    await session.feed([1, 2, 3]);
+    const saved = await session.save();
+    const holed = new Map(saved.tensors);
+    holed.set('state.0.att_x', new Float32Array(16).fill(NaN));
+    const damages: [object, string][] = [
+      [{ pending: 99999 }, 'has the pending token 99999 of a vocabulary of 12'],
+      [{ logits: new Float32Array(3) }, 'has 3 logits for a vocabulary of 12'],
+      [{ tokenCount: NaN }, 'says that NaN tokens were read'],
+      [{ tensors: holed }, "holds no finite numbers in 'state.0.att_x'"],
+      [{ tensors: {} }, 'has no Map of tensors, which JSON does not keep'],
+    ];
+    for (const [damage, message] of damages) {
+      const damaged = { ...saved, ...damage } as SessionState;
+      expect(() => model.session({ state: damaged })).toThrow(message);
+      await expect(session.restore(damaged)).rejects.toThrow(message);
+    }
+    const kept = structuredClone(saved);
+    const again = model.session({ state: kept });
+    expect(await again.logits()).toEqual(await session.logits());
+  });
+
+  test('is told of prompts that are none', async () => {
+    const session = model.session();
+    for (const [prompt, found] of [
+      [5, 'number'],
+      [null, 'object'],
+      [Promise.resolve([1]), 'await it first'],
+    ]) {
+      await expect(session.feed(prompt as never)).rejects.toThrow(
+        /a prompt is text or a list of token ids/,
+      );
+      await expect(session.feed(prompt as never)).rejects.toThrow(String(found));
+    }
+  });
+});
 
 describe('sessions of one model', () => {
   test('give the same bits together as alone, though they outnumber the slots', async () => {

@@ -8,7 +8,10 @@ import type { SessionState } from './session-state.ts';
 
 export interface FeedOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called with the tokens that have gone through so far and all of this call's. */
+  /**
+   * Called after each step with the tokens that have gone through, and all that have to: a token that
+   * was pending before is among them, the last one of a `feed` waits for what is asked next.
+   */
   readonly progress?: ((fed: number, total: number) => void) | undefined;
 }
 
@@ -70,7 +73,8 @@ export class Session {
   }
 
   /**
-   * Reads tokens and gives the logits after each of them, as they come.
+   * Reads tokens and gives the logits after each of them, as they come. What `take` throws ends the
+   * reading and is thrown on; the tokens of the steps until then stay read.
    *
    * @param take called once a token, in order, with the logits f32 [vocabulary] and the token's place
    */
@@ -175,7 +179,7 @@ export class Session {
       'restore',
       async () => {
         this.#runtime.checkState(state);
-        await this.#runtime.leave(this.#sequence);
+        await this.#runtime.leave(this.#sequence, new UsageError('the session was restored'));
         this.#adopt(state);
       },
       true,
@@ -191,7 +195,7 @@ export class Session {
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    await this.#runtime.leave(this.#sequence);
+    await this.#runtime.leave(this.#sequence, disposedError('going on'));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -230,6 +234,12 @@ export class Session {
 
   #knownLogits(): Float32Array {
     if (this.#logits) return this.#logits;
+    if (this.#tokenCount > 0) {
+      throw new UsageError(
+        `reading was stopped after ${this.#tokenCount} tokens, so what follows them is not known; ` +
+          'feed what should come next, or restore a saved state',
+      );
+    }
     throw new UsageError(
       'this session has read nothing yet, so nothing can follow; feed it a prompt, ' +
         'or token 0, which begins a text',
@@ -245,6 +255,7 @@ export class Session {
     { signal, progress }: FeedOptions,
     want: Pick<Work, 'logits' | 'score' | 'sample'> = {},
   ): Promise<void> {
+    if (this.#disposed) throw disposedError('going on');
     const pending = this.#pending;
     const all = pending === undefined ? tokens : [pending, ...tokens];
     if (all.length === 0) return;
@@ -255,6 +266,7 @@ export class Session {
       signal,
       progress: (fed) => {
         this.#pending = undefined;
+        this.#logits = undefined;
         this.#tokenCount = before + fed;
         progress?.(fed, all.length);
       },
@@ -264,7 +276,7 @@ export class Session {
 
   #enter(doing: string, evenLost = false): void {
     if (this.#disposed) {
-      throw new UsageError(`${doing} on a session that was disposed; begin a new one`);
+      throw disposedError(doing);
     }
     if (this.#busy !== undefined) {
       throw new UsageError(
@@ -293,6 +305,10 @@ export class Session {
       this.#busy = undefined;
     }
   }
+}
+
+function disposedError(doing: string): UsageError {
+  return new UsageError(`${doing} on a session that was disposed; begin a new one`);
 }
 
 function logProbability(logits: Float32Array, token: number): number {

@@ -48,13 +48,18 @@ export function resolveSettings(
   for (const name of Object.keys(defaults) as (keyof SampleSettings)[]) {
     const value = options[name] ?? recommended[name] ?? defaults[name];
     const [least, most] = ranges[name];
-    if (!(value >= least && value <= most) || (name === 'topK' && !Number.isInteger(value))) {
+    if (
+      typeof value !== 'number' ||
+      !(value >= least && value <= most) ||
+      (name === 'topK' && !Number.isInteger(value))
+    ) {
       throw new UsageError(
-        `${name} is ${value}; it must be ${name === 'topK' ? 'a whole number ' : ''}` +
+        `${name} is ${String(value)}; it must be ${name === 'topK' ? 'a whole number ' : ''}` +
           `from ${least} to ${most}`,
       );
     }
-    settings[name] = value;
+    // Devices take f32: a draw on the host must not differ from one there.
+    settings[name] = Math.fround(value);
   }
   return settings as SampleSettings;
 }

@@ -88,9 +88,7 @@ export class Slots {
     const sequence = this.#sitting[slot];
     if (!sequence) return;
     sequence.resting = await this.#readSlot(slot);
-    // It may have left while its state was read.
-    if (this.#sitting[slot] === sequence) sequence.slot = undefined;
-    else sequence.resting = undefined;
+    sequence.slot = undefined;
     this.#sitting[slot] = undefined;
   }
 

@@ -71,6 +71,14 @@ describe('loadModel', () => {
     );
   });
 
+  test('says that a device is missing, or still a promise', async () => {
+    for (const options of [undefined, {}, { device: 'cpu' }, { device: openDevice() }]) {
+      await expect(loadModel(bytes, options as never)).rejects.toThrow(
+        "loadModel was given no device; open one first: device: await openDevice('cpu')",
+      );
+    }
+  });
+
   test('refuses a model where a vocabulary belongs, and a path that is not there', async () => {
     await expect(loadModel(bytes, { device, vocabulary: bytes })).rejects.toMatchObject({
       name: 'FormatError',

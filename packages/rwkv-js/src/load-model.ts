@@ -1,5 +1,6 @@
 import { LanguageModel, type LanguageModelOptions } from '@rwkv-js/language';
 import { stories } from '@rwkv-js/stories';
+import { UsageError } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
 import { openWeights, type WeightInput } from '@rwkv-js/weights';
 import { tokenizerFor } from './open-tokenizer.ts';
@@ -39,6 +40,11 @@ export async function loadModel(
           stories.weights,
           { recommended: stories.recommended, vocabulary: stories.vocabulary, ...given[0] },
         ];
+  if (typeof options?.device?.compile !== 'function') {
+    throw new UsageError(
+      "loadModel was given no device; open one first: device: await openDevice('cpu')",
+    );
+  }
   const source = await openWeights(input, { signal: options.signal });
   try {
     const { vocabulary, ...rest } = options;

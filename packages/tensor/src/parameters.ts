@@ -232,5 +232,5 @@ export function parameterBytes(programs: readonly Program[], table: KernelTable)
   for (const program of programs) {
     for (const [name, slot] of plan(program, table).parameters) specs.set(name, slot.spec);
   }
-  return [...specs.values()].reduce((sum, spec) => sum + byteLength(spec), 0);
+  return [...specs.values()].reduce((sum, spec) => sum + table.memory.byteLength(spec), 0);
 }

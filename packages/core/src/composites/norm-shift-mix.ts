@@ -5,6 +5,7 @@ import { layerNorm } from '../ops/layer-norm.ts';
 import { lerp } from '../ops/lerp.ts';
 import { reshape } from '../ops/reshape.ts';
 import { expectFloats, matrix, type Fail } from '../ops/shape-rules.ts';
+import { expectOffsets } from '../ops/sequences.ts';
 import { slice } from '../ops/slice.ts';
 import { tokenShift } from '../ops/token-shift.ts';
 
@@ -34,13 +35,16 @@ export const normShiftMix = defineOp<
 >({
   name: 'normShiftMix',
   arguments: ['x', 'weight', 'bias', 'mixes', 'state', 'offsets', 'delta?'],
-  infer([x, weight, bias, mixes, state, , delta], _, fail: Fail): readonly TensorSpec[] {
+  infer([x, weight, bias, mixes, state, offsets, delta], _, fail: Fail): readonly TensorSpec[] {
     const [tokens, width] = matrix(x!, 'x', fail);
     expectFloats(weight!, 'weight', [width], '[width]', fail);
     expectFloats(bias!, 'bias', [width], '[width]', fail);
     if (delta) expectFloats(delta, 'delta', [tokens, width], '[tokens, width]', fail);
-    const [count, mixWidth] = matrix(mixes!, 'mixes', fail);
-    if (mixWidth !== width) fail('mixes must be [count, width]');
+    const [count] = matrix(mixes!, 'mixes', fail);
+    expectFloats(mixes!, 'mixes', [count, width], '[count, width]', fail);
+    const [slots] = matrix(state!, 'state', fail);
+    expectFloats(state!, 'state', [slots, width], '[slots, width]', fail);
+    expectOffsets(offsets!, slots, fail);
     return [
       { dtype: 'f32', shape: [tokens, width] },
       { dtype: 'f32', shape: [count, tokens, width] },

@@ -2,7 +2,7 @@ import { defineOp, type Value } from '@rwkv-js/tensor';
 import { concat } from '../ops/concat.ts';
 import { linear } from '../ops/linear.ts';
 import { reshape } from '../ops/reshape.ts';
-import { matrix } from '../ops/shape-rules.ts';
+import { expectFloats, matrix } from '../ops/shape-rules.ts';
 import { slice } from '../ops/slice.ts';
 import { lettersOf, partOf, totalRank, type TimeMix7Ranks } from './time-mix7-ranks.ts';
 
@@ -31,20 +31,16 @@ export const timeMix7Project = defineOp<
   name: 'timeMix7Project',
   arguments: ['mixed', 'receptance', 'key', 'value', 'down'],
   infer([mixed, receptance, key, value, down], ranks, fail) {
-    const [count, tokens, width] = mixed!.shape;
+    const [count, tokens = 0, width = 0] = mixed!.shape;
     if (count !== mixOrder.length) fail('mixed must be [6, tokens, width]');
-    const [attentionWidth] = matrix(receptance!, 'receptance', fail);
-    for (const [spec, name] of [
-      [receptance!, 'receptance'],
-      [key!, 'key'],
-      [value!, 'value'],
-    ] as const) {
-      if (spec.shape.join() !== `${attentionWidth},${width}`)
-        fail(`${name} must be [attention, width]`);
+    expectFloats(mixed!, 'mixed', [count!, tokens, width], '[6, tokens, width]', fail);
+    const [attention] = matrix(receptance!, 'receptance', fail);
+    for (const [name, spec] of Object.entries({ receptance, key, value })) {
+      expectFloats(spec!, name, [attention, width], '[attention width, width]', fail);
     }
-    if (down!.shape.join() !== `${totalRank(ranks)},${width}`) fail('down must be [ranks, width]');
-    const rows = { dtype: 'f32', shape: [tokens!, attentionWidth] } as const;
-    return [rows, rows, rows, { dtype: 'f32', shape: [tokens!, totalRank(ranks)] }];
+    expectFloats(down!, 'down', [totalRank(ranks), width], '[sum of ranks, width]', fail);
+    const rows = { dtype: 'f32', shape: [tokens, attention] } as const;
+    return [rows, rows, rows, { dtype: 'f32', shape: [tokens, totalRank(ranks)] }];
   },
   lower([mixed, receptance, key, value, down], ranks) {
     const [, tokens, width] = mixed!.shape as [number, number, number];
