@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import {
@@ -108,9 +108,11 @@ test.each<[string, (folder: string) => string, RegExp]>([
   ['a folder that is not there', (folder) => join(folder, 'no', 'out'), /no does not exist; make/],
   ['a file for a folder', (folder) => join(folder, 'file', 'out'), /file is no folder; make/],
   ['a socket', (folder) => join(folder, 'socket'), /socket is no regular file; give the path/],
+  ['a link to nothing', (folder) => join(folder, 'link'), /link is a symbolic link to nothing;/],
 ])('%s is refused before the model is opened', async (_, out, says) => {
   const folder = await temporaryFolder();
   await writeFile(join(folder, 'file'), '');
+  await symlink('nothing', join(folder, 'link'));
   const server = createServer();
   await new Promise<void>((listening) => server.listen(join(folder, 'socket'), listening));
   const args = ['logits', '/nowhere', '--tokens', '-', '--out', out(folder)];

@@ -1,5 +1,5 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UsageError, writeSafetensors, type ModelConfig } from 'rwkv-js';
 import { checkFinite } from '../check-finite.ts';
@@ -97,6 +97,11 @@ async function checkTarget(path: string): Promise<void> {
   if (target) {
     const what = target.isDirectory() ? 'a folder' : 'no regular file';
     throw new UsageError(`--out ${path} is ${what}; give the path of the file to write`);
+  }
+  if (await lstat(path).catch(() => undefined)) {
+    throw new UsageError(
+      `--out ${path} is a symbolic link to nothing; remove it or give another path`,
+    );
   }
   const folder = dirname(path);
   const parent = await stat(folder).catch(() => undefined);
