@@ -63,13 +63,18 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** One of the specification's models as a file: 2 layers, width 16, 12 tokens. */
-export async function specificationFile(version: SpecificationModel['version']): Promise<string> {
+type TensorWithData = Parameters<typeof encodeSafetensors>[0][number];
+
+/** One of the specification's models as a file: 2 layers, width 16, 12 tokens; changed, to break it. */
+export async function specificationFile(
+  version: SpecificationModel['version'],
+  change: (tensor: TensorWithData) => TensorWithData = (tensor) => tensor,
+): Promise<string> {
   const path = join(await temporaryFolder(), 'model.safetensors');
   const source = specificationWeights(version);
   const tensors = await Promise.all(
     Array.from(source.tensors, async ([name, { dtype, shape }]) => {
-      return { name, dtype, shape, data: await source.read(name) };
+      return change({ name, dtype, shape, data: await source.read(name) });
     }),
   );
   await writeFile(path, encodeSafetensors(tensors));

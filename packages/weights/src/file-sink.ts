@@ -1,4 +1,5 @@
 import { UsageError } from '@rwkv-js/tensor';
+import { fileTarget } from './file-target.ts';
 import { hasPaths, reasonOf } from './node-errors.ts';
 
 /** Something that bytes are written to, at places of the writer's choice. */
@@ -12,7 +13,10 @@ export interface FileSink {
 
 /**
  * A sink that writes under a temporary name in the same folder and renames at `close`, so that
- * nobody ever sees half a file under the path. Node only.
+ * nobody ever sees half a file under the path. A symbolic link stays, and what it leads to is
+ * replaced. Node only.
+ *
+ * @throws UsageError when the path cannot be written, as {@link fileTarget} says.
  */
 export async function fileSink(path: string): Promise<FileSink> {
   if (!hasPaths()) {
@@ -20,7 +24,8 @@ export async function fileSink(path: string): Promise<FileSink> {
   }
   const { open, rename, rm } = await import('node:fs/promises');
   const { randomUUID } = await import('node:crypto');
-  const temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
+  const target = await fileTarget(path);
+  const temporary = `${target}.${randomUUID().slice(0, 8)}.partial`;
   const handle = await open(temporary, 'wx').catch((cause: unknown) => {
     throw failed('the file cannot be made', cause);
   });
@@ -59,7 +64,7 @@ export async function fileSink(path: string): Promise<FileSink> {
         // The name must not point at bytes that a power cut can still lose.
         await handle.sync();
         await handle.close();
-        await rename(temporary, path);
+        await rename(temporary, target);
       } catch (cause) {
         await abort();
         throw failed('the file cannot be put in place', cause);

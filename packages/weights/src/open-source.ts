@@ -26,6 +26,9 @@ export async function openSource(
       `Opening weights: a path, URL, Blob, ArrayBuffer or Uint8Array was expected, found ${typeof input}.`,
     );
   }
+  if (input === '') {
+    throw new UsageError('Opening weights: the path is empty; give the path of a weight file.');
+  }
   if (!/^(https?|file):\/\//i.test(input)) return pathSource(input);
   let url: URL;
   try {

@@ -186,9 +186,23 @@ describe('files that are no weights', () => {
     ['a sharded index', text('{"metadata": {}, "weight_map": {"a": "b"}}'), /several files/],
     ['a configuration', text('{\n  "vocab_size": 65536\n}'), /JSON/],
     ['a plain pickle', Uint8Array.of(0x80, 4, 0x4e, 0x2e), /pickle/],
+    [
+      'a safetensors file with an absurd header length',
+      Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0x10, ...text('{"a":{}}')),
+      /its header should take 1152921504606846976 bytes, and the file has 16;/,
+    ],
     ['anything else', text('hello \u001b[31m'), /68 65 6c 6c 6f.*"hello \\u001b\[31m"/],
   ])('%s is refused by its name', async (_, bytes, message) => {
     await expect(openWeights(bytes)).rejects.toThrow(FormatError);
     await expect(openWeights(bytes)).rejects.toThrow(message);
+  });
+
+  test('a name that ends in .safetensors is taken at its word', async () => {
+    const path = join(folder, 'noise.safetensors');
+    await writeFile(
+      path,
+      Uint8Array.from({ length: 20 }, (_, i) => 255 - i),
+    );
+    await expect(openWeights(path)).rejects.toThrow(/take \d{20} bytes, and the file has 20;/);
   });
 });

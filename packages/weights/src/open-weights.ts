@@ -6,7 +6,7 @@ import {
   type WeightSource,
 } from '@rwkv-js/tensor';
 import { closedError, type ByteSource, type ReadOptions } from './byte-source.ts';
-import { headBytes, type StoredTensor } from './container.ts';
+import { hasBytes, headBytes, type StoredTensor } from './container.ts';
 import { containers } from './containers.ts';
 import { nearNames } from './near-names.ts';
 import { openSource, type WeightInput } from './open-source.ts';
@@ -112,6 +112,13 @@ function unreadable(source: ByteSource, head: Uint8Array): FormatError {
   }
   const says = refusalFor(head);
   if (says !== undefined) return new FormatError(`${where}: the file is ${says}.`);
+  const length = absurdHeaderLength(source, head);
+  if (length !== undefined) {
+    return new FormatError(
+      `${where}: read as safetensors, its header should take ${length} bytes, and the file has ` +
+        `${source.size}; it is damaged or no safetensors file, download or copy it again.`,
+    );
+  }
   const first = head.subarray(0, 16);
   const hex = Array.from(first, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
   const text = quote(new TextDecoder('latin1').decode(first));
@@ -119,4 +126,16 @@ function unreadable(source: ByteSource, head: Uint8Array): FormatError {
     `${where}: its first bytes (${hex}, as text ${text}) are those of no weight file; safetensors ` +
       `and .pth files can be read.`,
   );
+}
+
+/**
+ * The header length of a file that seems meant as safetensors, by its name or by JSON where the
+ * header begins; undefined when the file is as long as that or seems meant as something else.
+ */
+function absurdHeaderLength({ label, size }: ByteSource, head: Uint8Array): bigint | undefined {
+  if (head.length < 8 || !(label.endsWith('.safetensors') || hasBytes(head, '{', 8))) {
+    return undefined;
+  }
+  const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true);
+  return length > BigInt(size) ? length : undefined;
 }

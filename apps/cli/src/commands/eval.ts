@@ -1,5 +1,6 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { DeviceError, UsageError, type LanguageModel } from 'rwkv-js';
+import { UsageError, type LanguageModel } from 'rwkv-js';
+import { checkFinite } from '../check-finite.ts';
 import { formatInteger, formatTable } from '../format.ts';
 import { inPieces } from '../in-pieces.ts';
 import { print, type Io } from '../io.ts';
@@ -77,14 +78,10 @@ async function score(model: LanguageModel, tokens: readonly number[], io: Io): P
   await session.feed([0]);
   let nats = 0;
   await inPieces(tokens, io.signal, async (piece, end) => {
-    for (const logProbability of await session.score(piece, { signal: io.signal })) {
-      nats -= logProbability;
-    }
+    const logProbabilities = await session.score(piece, { signal: io.signal });
+    checkFinite(logProbabilities, `the log-probabilities of the tokens before place ${end}`);
+    for (const logProbability of logProbabilities) nats -= logProbability;
     bar.update(end, tokens.length);
-    if (Number.isFinite(nats)) return;
-    throw new DeviceError(
-      `the model gave no probability to a token before place ${end}; its weights are damaged`,
-    );
   });
   return nats;
 }

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
 import { loadModel, openDevice } from 'rwkv-js';
 import { describe, expect, test } from 'vitest';
 import {
@@ -8,6 +9,7 @@ import {
   specificationFile,
   temporaryFolder,
 } from '../../test/command.ts';
+import { run } from '../run.ts';
 
 const few = ['--max-tokens', '12', '--seed', '3'];
 
@@ -72,6 +74,21 @@ describe('with the embedded model', () => {
     const stopped = JSON.parse((await command(['generate', '--json', ...flags, ...more])).stdout);
     expect(stopped.finishReason).toBe('stop');
     expect(stopped.text).toBe(text.slice(0, text.indexOf(stop)));
+  });
+
+  test('a closed standard error takes nothing from a text that was written', async () => {
+    const pieces: Buffer[] = [];
+    const stdout = new Writable({
+      write: (piece: Buffer, _, done) => {
+        pieces.push(piece);
+        done();
+      },
+    });
+    const stderr = new Writable({ write: (_piece, _, done) => done(new Error('closed')) });
+    stderr.on('error', () => {});
+    const io = { stdin: Readable.from([]), stdout, stderr, signal: new AbortController().signal };
+    expect(await run(['generate', '--prompt', 'Tom', ...few], io)).toBe(0);
+    expect(`${Buffer.concat(pieces)}`).toMatch(/^Tom.+\n$/s);
   });
 
   test('Ctrl-C keeps what was written and ends with the line and code 130', async () => {

@@ -44,7 +44,7 @@ export function generateCommand(io: Io): CommandUnknownOpts {
     )
     .option(
       '--temperature <x>',
-      'below 1 sharpens the choice, above 1 flattens it, 0 always takes the likeliest ' +
+      'below 1 favours likely tokens, above 1 unlikely ones, 0 always takes the likeliest ' +
         '(default: 1; embedded model: 0.6)',
       number(0, 100),
     )
@@ -141,7 +141,8 @@ export function generateCommand(io: Io): CommandUnknownOpts {
         const rate = `${tokensPerSecond.toFixed(1)} tokens/s`;
         const count = tokens.length === 1 ? '1 token' : `${tokens.length} tokens`;
         const parts = [rate, count, reasons[finishReason], `seed ${seed}`, about.device, file.name];
-        await print(io.stderr, `${parts.join(', ')}\n`);
+        // The text is out: where nobody can read about it, it was written all the same.
+        await print(io.stderr, `${parts.join(', ')}\n`).catch(() => {});
       }
       io.signal.throwIfAborted();
     });

@@ -50,3 +50,27 @@ test('a file of other tensors is shown too, and nothing in it steers the termina
   expect(stdout).toContain('\\u{1b}]0;title: a\\u{a}b');
   expect(stdout).not.toContain('\u001b');
 });
+
+test('a model of sizes that nothing can be planned for is shown with the reason', async () => {
+  const path = await specificationFile('7', (tensor) =>
+    tensor.name === 'blocks.0.att.w1'
+      ? { ...tensor, shape: [16, 0], data: new Float32Array(0) }
+      : tensor,
+  );
+  const { code, stdout, stderr } = await command(['inspect', path]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^model +none: .*must be a part of x/m);
+});
+
+test('an empty path is told to be one', async () => {
+  const { code, stderr } = await command(['inspect', '']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^rwkv: [^\n]* the path is empty; [^\n]+\n$/);
+});
+
+test('the example of its help that looks for a tensor finds it', async () => {
+  const { stdout } = await command(['inspect', '--help']);
+  const word = / --tensors \| grep (\S+)/.exec(stdout)?.[1];
+  expect(word).toBeDefined();
+  expect((await command(['inspect', '--tensors'])).stdout).toContain(word);
+});

@@ -6,7 +6,9 @@ import {
   openDevice,
   openWeights,
   readConfig,
+  ShapeError,
   stories,
+  UsageError,
   type Device,
   type ModelConfig,
   type ModelMemory,
@@ -33,7 +35,7 @@ export function inspectCommand(io: Io): CommandUnknownOpts {
       'after',
       examples(
         'rwkv inspect rwkv7-g1-0.1b.pth',
-        'rwkv inspect --tensors | grep time_mix',
+        'rwkv inspect --tensors | grep att.key',
         'rwkv inspect rwkv7-g1-0.1b.pth --json',
       ),
     )
@@ -100,8 +102,10 @@ function inspectModel(
   try {
     return { model: readConfig(source), memory: modelMemory(source, device) };
   } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return { model: null, memory: null, reason: error.message };
+    // Names may be those of a model whose shapes fit nothing that can be planned.
+    const told = [FormatError, ShapeError, UsageError].some((kind) => error instanceof kind);
+    if (!told) throw error;
+    return { model: null, memory: null, reason: (error as Error).message };
   }
 }
 

@@ -1,4 +1,5 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import {
   describeShared,
@@ -8,7 +9,13 @@ import {
 } from '@rwkv-js/testing';
 import { openWeights } from 'rwkv-js';
 import { expect, test } from 'vitest';
-import { command, readTensors, specificationFile, temporaryFolder } from '../../test/command.ts';
+import {
+  command,
+  readTensors,
+  smallVocabulary,
+  specificationFile,
+  temporaryFolder,
+} from '../../test/command.ts';
 
 test.each(specificationModels)(
   "the specification's RWKV-$version writes tokens, logits and the state",
@@ -94,4 +101,45 @@ test('a folder is no file to write, which is told before anything is computed', 
   const { code, stderr } = await command(args, { stdin: '[1]' });
   expect(code).toBe(1);
   expect(stderr).toBe(`rwkv: --out ${folder} is a folder; give the path of the file to write\n`);
+});
+
+test.each<[string, (folder: string) => string, RegExp]>([
+  ['an empty path', () => '', /^rwkv: --out is empty; give the path/],
+  ['a folder that is not there', (folder) => join(folder, 'no', 'out'), /no does not exist; make/],
+  ['a file for a folder', (folder) => join(folder, 'file', 'out'), /file is no folder; make/],
+  ['a socket', (folder) => join(folder, 'socket'), /socket is no regular file; give the path/],
+  ['a link to nothing', (folder) => join(folder, 'link'), /link is a symbolic link to nothing;/],
+])('%s is refused before the model is opened', async (_, out, says) => {
+  const folder = await temporaryFolder();
+  await writeFile(join(folder, 'file'), '');
+  await symlink('nothing', join(folder, 'link'));
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(join(folder, 'socket'), listening));
+  const args = ['logits', '/nowhere', '--tokens', '-', '--out', out(folder)];
+  const { code, stderr } = await command(args, { stdin: '[1]' });
+  server.close();
+  expect(code).toBe(1);
+  expect(stderr).toMatch(says);
+  expect(stderr).toMatch(/^rwkv: [^\n]+\n$/);
+});
+
+test('logits that are not finite are an error and no file', async () => {
+  const model = await specificationFile('7', (tensor) =>
+    ['ln_out.bias', 'head.weight'].includes(tensor.name)
+      ? { ...tensor, data: new Float32Array(tensor.data.byteLength / 4).fill(3e38) }
+      : tensor,
+  );
+  const folder = await temporaryFolder();
+  const args = ['logits', model, '--tokens', '-', '--out', join(folder, 'out')];
+  const { code, stderr } = await command(args, { stdin: '[1, 2]' });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /^rwkv: computing the logits after token 0: Infinity was found .* weights .* damaged\n$/,
+  );
+  expect(await readdir(folder)).toEqual([]);
+
+  const scored = ['eval', model, '--vocab', await smallVocabulary(), '--text', '-'];
+  const { code: evalCode, stderr: says } = await command(scored, { stdin: 'badge' });
+  expect(evalCode).toBe(1);
+  expect(says).toMatch(/^rwkv: computing the log-probabilities .* weights .* damaged\n$/);
 });

@@ -1,6 +1,8 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { UsageError, writeSafetensors, type ModelConfig } from 'rwkv-js';
+import { checkFinite } from '../check-finite.ts';
 import { inPieces } from '../in-pieces.ts';
 import { print, type Io } from '../io.ts';
 import { openModel, readModelFile } from '../model.ts';
@@ -18,7 +20,8 @@ export function logitsCommand(io: Io): CommandUnknownOpts {
         'another engine: tokens i32 [T], logits f32 [T, vocabulary] after each token, and the state ' +
         'after the last one, f32: state.{layer}.att_x and .ffn_x [width], .wkv [heads, size, size], ' +
         'or for RWKV-4 .aa, .bb and .pp [width]. Reads the tokens as they are: no token 0 is put ' +
-        'before them. The file appears when it is whole.',
+        'before them. The file appears when it is whole; an interrupted run leaves nothing, except that ' +
+        'one that is killed can leave OUT.….partial beside it.',
     )
     .argument(modelArgument.name, modelArgument.description)
     .requiredOption('--tokens <file>', 'a JSON array of token ids; - is standard input')
@@ -66,7 +69,10 @@ export function logitsCommand(io: Io): CommandUnknownOpts {
         const rows: Float32Array[] = [];
         const take = (logits: Float32Array): number => rows.push(logits);
         await session.feedWithLogits(piece, take, { signal: io.signal });
-        for (const row of rows) await writer.write('logits', row);
+        for (const [at, row] of rows.entries()) {
+          checkFinite(row, `the logits after token ${end - rows.length + at}`);
+          await writer.write('logits', row);
+        }
         bar.update(end, tokens.length);
       });
       for (const [name, data] of (await session.save()).tensors) await writer.write(name, data);
@@ -85,8 +91,21 @@ function stateShape(name: string, length: number, { heads, headSize }: ModelConf
 
 /** The file is put in its place at the end; that it cannot be should be said before hours of work. */
 async function checkTarget(path: string): Promise<void> {
+  if (path === '') throw new UsageError('--out is empty; give the path of the file to write');
   const target = await stat(path).catch(() => undefined);
-  if (target?.isDirectory()) {
-    throw new UsageError(`--out ${path} is a folder; give the path of the file to write`);
+  if (target?.isFile()) return;
+  if (target) {
+    const what = target.isDirectory() ? 'a folder' : 'no regular file';
+    throw new UsageError(`--out ${path} is ${what}; give the path of the file to write`);
   }
+  if (await lstat(path).catch(() => undefined)) {
+    throw new UsageError(
+      `--out ${path} is a symbolic link to nothing; remove it or give another path`,
+    );
+  }
+  const folder = dirname(path);
+  const parent = await stat(folder).catch(() => undefined);
+  if (parent?.isDirectory()) return;
+  const problem = parent ? 'is no folder' : 'does not exist';
+  throw new UsageError(`--out ${path}: the folder ${folder} ${problem}; make it first`);
 }
