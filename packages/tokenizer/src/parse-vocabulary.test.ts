@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeShared, readShared } from '../test/shared.ts';
+import { describeShared, readShared } from '@rwkv-js/testing';
 import { smallTokens, vocabularyText } from '../test/small-vocabulary.ts';
 import { parseVocabulary } from './parse-vocabulary.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { describeShared, readShared } from '../test/shared.ts';
+import { describeShared, readShared } from '@rwkv-js/testing';
 import { smallTokens, vocabularyText } from '../test/small-vocabulary.ts';
 import { parseVocabulary } from './parse-vocabulary.ts';
 import type { WorldTokenizer } from './world-tokenizer.ts';

@@ -2,7 +2,9 @@ import { FormatError } from '@rwkv-js/tensor';
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { openWeights } from '../src/index.ts';
-import { describeGolden, golden } from './shared.ts';
+import { describeShared, sharedPath } from '@rwkv-js/testing';
+
+const golden = sharedPath('golden/');
 
 interface BrokenFile {
   readonly file: string;
@@ -61,7 +63,7 @@ async function readAll(file: string): Promise<Map<string, Uint8Array>> {
   }
 }
 
-describeGolden('broken files', () => {
+describeShared('broken files', () => {
   const before = Object.getOwnPropertyNames(Object.prototype).sort();
 
   test.each(manifest.files.map(({ file, what, must }) => [file, what, must] as const))(

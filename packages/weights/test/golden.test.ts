@@ -5,8 +5,10 @@ import { bytesSource } from '../src/bytes-source.ts';
 import { readPickle } from '../src/pickle.ts';
 import { torchTensors } from '../src/torch-tensors.ts';
 import { openZip } from '../src/zip.ts';
-import { describeGolden, golden } from './shared.ts';
+import { describeShared, sharedPath } from '@rwkv-js/testing';
 import { stateDict, torchLegacy, torchZip, type Storage, type Tensor } from './torch-writer.ts';
+
+const golden = sharedPath('golden/');
 
 /** Numbers of a tensor, whatever float type it is stored in. */
 async function numbers(weights: OpenedWeights, name: string): Promise<number[]> {
@@ -47,7 +49,7 @@ const official = [
   'model.views.pth',
 ];
 
-describeGolden('golden models', () => {
+describeShared('golden models', () => {
   test.each(models)('%s gives the same numbers from every file', async (model) => {
     const files = official.filter((file) => existsSync(`${golden}${model}/${file}`));
     const first = await openWeights(`${golden}${model}/${files[0]}`);
