@@ -1,10 +1,11 @@
-import { exp, lerp, linear, multiply, negate, relu, sigmoid, square, wkv4 } from '@rwkv-js/core';
+import { exp, lerp, linear, multiply, negate, sigmoid, wkv4 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
+import { gatedChannelMix } from './gated-channel-mix.ts';
 import { halves, type LayerHalves, type Layer } from './layer.ts';
 
 /** RWKV-4; specification, RWKV-4; Peng et al. 2023, arXiv 2305.13048. */
 export function rwkv4(): LayerHalves {
-  return halves(timeMix, gatedChannelMix);
+  return halves(timeMix, gatedChannelMix('time_mix'));
 }
 
 function timeMix(x: Value, layer: Layer): Value {
@@ -27,22 +28,4 @@ function timeMix(x: Value, layer: Layer): Value {
   const [y, ...next] = wkv4(k, v, logDecay, bonus, numerator, denominator, maximum, layer.offsets);
   [numerator, denominator, maximum].forEach((state, i) => layer.update(state, next[i]!));
   return linear(multiply(r, y), layer.matrix('att.output.weight', width, attentionWidth));
-}
-
-/**
- * The channel mixing of RWKV-4 and 5: a squared ReLU network, gated by the receptance. A mix of 1
- * takes the current token, of 0 the one before.
- */
-export function gatedChannelMix(x: Value, layer: Layer): Value {
-  const { width, feedForwardWidth } = layer.config;
-  const shifted = layer.shift(x, 'ffn_x');
-  const mix = (letter: string): Value =>
-    lerp(shifted, x, layer.vector(`ffn.time_mix_${letter}`, width));
-  const key = linear(mix('k'), layer.matrix('ffn.key.weight', feedForwardWidth, width));
-  const receptance = linear(mix('r'), layer.matrix('ffn.receptance.weight', width, width));
-  const value = linear(
-    square(relu(key)),
-    layer.matrix('ffn.value.weight', width, feedForwardWidth),
-  );
-  return multiply(sigmoid(receptance), value);
 }

@@ -11,12 +11,12 @@ import {
   wkv5,
 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
+import { gatedChannelMix } from './gated-channel-mix.ts';
 import { halves, type LayerHalves, type Layer } from './layer.ts';
-import { gatedChannelMix } from './rwkv4.ts';
 
 /** RWKV-5.0, 5.1 and 5.2 ("Eagle"); specification, RWKV-5; Peng et al. 2024, arXiv 2404.05892. */
 export function rwkv5(): LayerHalves {
-  return halves(timeMix, gatedChannelMix);
+  return halves(timeMix, gatedChannelMix('time_mix'));
 }
 
 function timeMix(x: Value, layer: Layer): Value {

@@ -6,22 +6,20 @@ import {
   linear,
   multiply,
   negate,
-  relu,
   reshape,
-  sigmoid,
   silu,
   slice,
-  square,
   tanh,
   transpose,
   wkv6,
 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
+import { gatedChannelMix } from './gated-channel-mix.ts';
 import { halves, type LayerHalves, type Layer } from './layer.ts';
 
 /** RWKV-6 (x060, "Finch"); specification, RWKV-6; Peng et al. 2024, arXiv 2404.05892. */
 export function rwkv6(): LayerHalves {
-  return halves(timeMix, channelMix);
+  return halves(timeMix, gatedChannelMix('time_maa'));
 }
 
 function timeMix(x: Value, layer: Layer): Value {
@@ -72,18 +70,4 @@ function dataDependentMixes(x: Value, layer: Layer): readonly Value[] {
     const amount = add(linear(part, transpose(up)), layer.vector(`att.time_maa_${letter}`, width));
     return lerp(x, shifted, amount);
   });
-}
-
-function channelMix(x: Value, layer: Layer): Value {
-  const { width, feedForwardWidth } = layer.config;
-  const shifted = layer.shift(x, 'ffn_x');
-  const mix = (letter: string): Value =>
-    lerp(x, shifted, layer.vector(`ffn.time_maa_${letter}`, width));
-  const key = linear(mix('k'), layer.matrix('ffn.key.weight', feedForwardWidth, width));
-  const receptance = linear(mix('r'), layer.matrix('ffn.receptance.weight', width, width));
-  const value = linear(
-    square(relu(key)),
-    layer.matrix('ffn.value.weight', width, feedForwardWidth),
-  );
-  return multiply(sigmoid(receptance), value);
 }
