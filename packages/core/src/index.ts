@@ -28,6 +28,7 @@ export { logSumExp } from './ops/log-sum-exp.ts';
 export { multiply } from './ops/multiply.ts';
 export { negate } from './ops/negate.ts';
 export { pad } from './ops/pad.ts';
+export { quantize } from './ops/quantize.ts';
 export { randomBits } from './ops/random.ts';
 export { relu } from './ops/relu.ts';
 export { reluBackward } from './ops/relu-backward.ts';

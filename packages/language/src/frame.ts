@@ -11,13 +11,14 @@ import {
   f32,
   i32,
   record,
+  type KernelTable,
   type Program,
   type Recorder,
   type TensorSpec,
   type Value,
 } from '@rwkv-js/tensor';
 import { layerNormEpsilon, type ModelConfig } from './config.ts';
-import { makeLayer, settle, type DTypes, type Stream } from './layer.ts';
+import { asActivations, makeLayer, settle, type DTypes, type Stream } from './layer.ts';
 import { rwkv4 } from './rwkv4.ts';
 import { rwkv5 } from './rwkv5.ts';
 import { rwkv6 } from './rwkv6.ts';
@@ -40,6 +41,8 @@ export interface StepShape {
   readonly slots: number;
   /** Rows of logits that it gives. */
   readonly rows: number;
+  /** What products with packed weights take, as the device's kernel table says; f32 without it. */
+  readonly activations?: KernelTable['activations'];
   /** Records the step of training, whose weights are f32 states and whose end is a loss. */
   readonly trainable?: boolean;
 }
@@ -59,6 +62,7 @@ export interface StepShape {
  * Specification: the language frame.
  */
 export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape): Program {
+  const { activations = 'f32' } = shape;
   const name = `rwkv-${config.version} step of ${shape.tokens} tokens, ${shape.rows} rows`;
   return record(name, (recorder) => {
     const tokens = recorder.input('tokens', i32(shape.tokens));
@@ -77,15 +81,16 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
     const generation = generations[config.version]();
     const embedded = gatherRows(matrix('emb.weight', vocabularySize, width), tokens);
     let stream: Stream = { x: norm(embedded, 'blocks.0.ln0') };
+    const { slots } = shape;
+    const source = { recorder, weight, config, dtypes, slots, offsets, activations };
     for (let index = 0; index < config.layers; index++) {
-      const layer = makeLayer(recorder, weight, config, dtypes, shape.slots, offsets, index);
+      const layer = makeLayer(source, index);
       stream = generation.timeMix(stream, layer);
       stream = generation.channelMix(stream, layer);
     }
-    const logits = linear(
-      norm(gatherRows(settle(stream), logitRows), 'ln_out'),
-      matrix('head.weight', vocabularySize, width),
-    );
+    const headMatrix = matrix('head.weight', vocabularySize, width);
+    const last = norm(gatherRows(settle(stream), logitRows), 'ln_out');
+    const logits = linear(asActivations(last, [headMatrix], activations), headMatrix);
     const targets = recorder.input('targets', i32(shape.rows));
     if (shape.trainable) return { logits, loss: crossEntropy(logits, targets) };
     return head(recorder, logits, targets, config, shape);

@@ -1,4 +1,4 @@
-import { lerp, linear, multiply, relu, sigmoid, square } from '@rwkv-js/core';
+import { lerp, linearOfSparse, multiply, relu, sigmoid, square } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
 import type { Layer } from './layer.ts';
 
@@ -17,9 +17,9 @@ export function gatedChannelMix(mixes: 'time_mix' | 'time_maa'): (x: Value, laye
       const amount = layer.vector(`ffn.${mixes}_${letter}`, width);
       return mixes === 'time_mix' ? lerp(shifted, x, amount) : lerp(x, shifted, amount);
     };
-    const key = linear(mix('k'), layer.matrix('ffn.key.weight', feedForwardWidth, width));
-    const receptance = linear(mix('r'), layer.matrix('ffn.receptance.weight', width, width));
+    const key = layer.project(mix('k'), 'ffn.key.weight', feedForwardWidth, width);
+    const receptance = layer.project(mix('r'), 'ffn.receptance.weight', width, width);
     const value = layer.matrix('ffn.value.weight', width, feedForwardWidth);
-    return multiply(sigmoid(receptance), linear(square(relu(key)), value));
+    return multiply(sigmoid(receptance), linearOfSparse(square(relu(key)), value));
   };
 }

@@ -11,6 +11,7 @@ export type { FinishReason, GenerateOptions, Generation } from './generation.ts'
 export type { DTypes } from './layer.ts';
 export { modelMemory, type ModelMemory } from './memory.ts';
 export { LanguageModel, type LanguageModelOptions } from './model.ts';
+export { packedWeights, packingOf, type PackingFormat, type PackingOptions } from './packing.ts';
 export { planStep, type KernelTotal, type StepPlan } from './plan-step.ts';
 export { releasedShapes, rwkv7Entries, type Rwkv7Shape } from './rwkv7-shapes.ts';
 export type { FeedOptions, Prompt, Session } from './session.ts';

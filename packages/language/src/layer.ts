@@ -1,5 +1,14 @@
-import { add, layerNorm, tokenShift } from '@rwkv-js/core';
-import { f32, type PlainDType, type Recorder, type TensorSpec, type Value } from '@rwkv-js/tensor';
+import { add, layerNorm, linear, quantize, tokenShift } from '@rwkv-js/core';
+import {
+  f32,
+  isPacked,
+  sameDType,
+  type DType,
+  type KernelTable,
+  type Recorder,
+  type TensorSpec,
+  type Value,
+} from '@rwkv-js/tensor';
 import { layerNormEpsilon, type ModelConfig } from './config.ts';
 
 /** What one layer's file has at hand while its program is recorded. */
@@ -12,6 +21,13 @@ export interface Layer {
   vector(name: string, ...shape: number[]): Value;
   /** A matrix of this layer, in the dtype the file has it in. */
   matrix(name: string, ...shape: number[]): Value;
+  /** Product of rows [tokens, in] with a matrix of this layer [out, in]. */
+  project(x: Value, name: string, out: number, input: number): Value;
+  /**
+   * Rows as a product with these weights takes them: quantised where all are packed along the rows
+   * and the device multiplies integers.
+   */
+  activations(x: Value, weights: readonly Value[]): Value;
   /** Matrices that are to be joined: in the file's dtype where it is the same for all, else in f32. */
   matrices(shapes: Readonly<Record<string, readonly number[]>>): readonly Value[];
   /** Whether the file has this parameter. */
@@ -61,37 +77,54 @@ export function settle({ x, delta }: Stream): Value {
   return delta ? add(x, delta) : x;
 }
 
-/** Dtype of each tensor of a file, by name. */
-export type DTypes = ReadonlyMap<string, PlainDType>;
+/** Rows as a product with these weights takes them; see {@link Layer.activations}. */
+export function asActivations(
+  x: Value,
+  weights: readonly Value[],
+  activations: KernelTable['activations'],
+): Value {
+  const integers = weights.every(({ dtype }) => isPacked(dtype) && dtype.axis === -1);
+  return activations === 'q8' && integers ? quantize(x) : x;
+}
 
-/**
- * What the layer at `index` has at hand, within a recording.
- *
- * @param weight declares a weight by its full name
- */
-export function makeLayer(
-  recorder: Recorder,
-  weight: (name: string, spec: TensorSpec) => Value,
-  config: ModelConfig,
-  dtypes: DTypes,
-  slots: number,
-  offsets: Value,
-  index: number,
-): Layer {
+/** Dtype of each tensor of a file, by name. */
+export type DTypes = ReadonlyMap<string, DType>;
+
+/** What a layer is recorded from. */
+export interface LayerSource {
+  readonly recorder: Recorder;
+  /** Declares a weight by its full name. */
+  readonly weight: (name: string, spec: TensorSpec) => Value;
+  readonly config: ModelConfig;
+  readonly dtypes: DTypes;
+  readonly slots: number;
+  readonly offsets: Value;
+  /** What products with packed weights take, as kernel tables say. */
+  readonly activations: KernelTable['activations'];
+}
+
+/** What the layer at `index` has at hand, within a recording. */
+export function makeLayer(source: LayerSource, index: number): Layer {
+  const { recorder, weight: declare, config, dtypes, slots, offsets, activations } = source;
   const full = (name: string): string => `blocks.${index}.${name}`;
   const layer: Layer = {
     index,
     config,
     offsets,
-    vector: (name, ...shape) => weight(full(name), f32(...shape)),
+    vector: (name, ...shape) => declare(full(name), f32(...shape)),
     matrix: (name, ...shape) =>
-      weight(full(name), { dtype: dtypes.get(full(name)) ?? 'f32', shape }),
+      declare(full(name), { dtype: dtypes.get(full(name)) ?? 'f32', shape }),
     matrices(shapes) {
       const names = Object.keys(shapes);
-      const kinds = new Set(names.map((name) => dtypes.get(full(name)) ?? 'f32'));
-      const dtype = kinds.size === 1 ? [...kinds][0]! : 'f32';
-      return names.map((name) => weight(full(name), { dtype, shape: shapes[name]! }));
+      const kinds = names.map((name) => dtypes.get(full(name)) ?? 'f32');
+      const dtype = kinds.every((kind) => sameDType(kind, kinds[0]!)) ? kinds[0]! : 'f32';
+      return names.map((name) => declare(full(name), { dtype, shape: shapes[name]! }));
     },
+    project(x, name, out, input) {
+      const weight = layer.matrix(name, out, input);
+      return linear(layer.activations(x, [weight]), weight);
+    },
+    activations: (x, weights) => asActivations(x, weights, activations),
     has: (name) => dtypes.has(full(name)),
     state: (name, shape, fill) =>
       recorder.state(`state.${index}.${name}`, f32(slots, ...shape), fill),

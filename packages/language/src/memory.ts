@@ -25,7 +25,12 @@ export interface ModelMemory {
  * @throws FormatError when the tensors are not those of an official RWKV language model.
  */
 export function modelMemory(source: WeightSource, device: Device): ModelMemory {
-  const program = new StepPrograms(readConfig(source), source, 1).program(1, 1);
+  const program = new StepPrograms(
+    readConfig(source),
+    source,
+    1,
+    device.kernels.activations,
+  ).program(1, 1);
   let statesPerSlot = 0;
   let savedState = 0;
   for (const [name, spec] of declared(program, 'state')) {

@@ -57,7 +57,7 @@ export class LanguageModel {
     if (tokenizer) checkTokenizer(tokenizer, config, source.label);
     const counts = occurrenceCounts(config.vocabularySize, tokenizer);
     const complete = withTensors(source, { 'sampler.counts': counts });
-    const programs = new StepPrograms(config, complete, slots);
+    const programs = new StepPrograms(config, complete, slots, device.kernels.activations);
     const program = programs.program(1, 1);
     const parameters = await loadParameters(device, [program], complete, {
       progress: options.progress,

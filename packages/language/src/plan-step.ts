@@ -33,7 +33,12 @@ export function planStep(
   const config = readConfig(source);
   const dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
   const rows = Math.min(tokens, sequences);
-  const program = recordStep(config, dtypes, { tokens, slots: sequences, rows });
+  const program = recordStep(config, dtypes, {
+    tokens,
+    slots: sequences,
+    rows,
+    activations: table.activations,
+  });
   const made = plan(program, table);
   const kernels = new Map<string, KernelTotal>();
   for (const { kernel, cost } of made.calls) {
@@ -60,6 +65,11 @@ function callsOfALayer(source: NamedTensors, table: KernelTable, all: number): n
   const tensors = new Map([...source.tensors].filter(([name]) => !name.startsWith(last)));
   const fewer = { label: source.label, tensors };
   const dtypes = new Map([...tensors].map(([name, { dtype }]) => [name, dtype]));
-  const program = recordStep(readConfig(fewer), dtypes, { tokens: 1, slots: 1, rows: 1 });
+  const program = recordStep(readConfig(fewer), dtypes, {
+    tokens: 1,
+    slots: 1,
+    rows: 1,
+    activations: table.activations,
+  });
   return all - plan(program, table).calls.length;
 }

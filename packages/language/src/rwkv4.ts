@@ -1,4 +1,4 @@
-import { exp, lerp, linear, multiply, negate, sigmoid, wkv4 } from '@rwkv-js/core';
+import { exp, lerp, multiply, negate, sigmoid, wkv4 } from '@rwkv-js/core';
 import type { Value } from '@rwkv-js/tensor';
 import { gatedChannelMix } from './gated-channel-mix.ts';
 import { halves, type LayerHalves, type Layer } from './layer.ts';
@@ -12,9 +12,11 @@ function timeMix(x: Value, layer: Layer): Value {
   const { width, attentionWidth } = layer.config;
   const shifted = layer.shift(x, 'att_x');
   const project = (letter: string, name: string): Value =>
-    linear(
+    layer.project(
       lerp(shifted, x, layer.vector(`att.time_mix_${letter}`, width)),
-      layer.matrix(`att.${name}.weight`, attentionWidth, width),
+      `att.${name}.weight`,
+      attentionWidth,
+      width,
     );
   const r = sigmoid(project('r', 'receptance'));
   const k = project('k', 'key');
@@ -27,5 +29,5 @@ function timeMix(x: Value, layer: Layer): Value {
   const maximum = layer.state('pp', [attentionWidth], -1e30);
   const [y, ...next] = wkv4(k, v, logDecay, bonus, numerator, denominator, maximum, layer.offsets);
   [numerator, denominator, maximum].forEach((state, i) => layer.update(state, next[i]!));
-  return linear(multiply(r, y), layer.matrix('att.output.weight', width, attentionWidth));
+  return layer.project(multiply(r, y), 'att.output.weight', width, attentionWidth);
 }

@@ -3,7 +3,6 @@ import {
   exp,
   groupNorm,
   lerp,
-  linear,
   multiply,
   negate,
   reshape,
@@ -23,9 +22,11 @@ function timeMix(x: Value, layer: Layer): Value {
   const { version, width, attentionWidth, heads, headSize, groupNormEpsilon } = layer.config;
   const shifted = layer.shift(x, 'att_x');
   const project = (letter: string, name: string): Value =>
-    linear(
+    layer.project(
       lerp(shifted, x, layer.vector(`att.time_mix_${letter}`, width)),
-      layer.matrix(`att.${name}.weight`, attentionWidth, width),
+      `att.${name}.weight`,
+      attentionWidth,
+      width,
     );
   const r = project('r', 'receptance');
   const k = project('k', 'key');
@@ -47,7 +48,7 @@ function timeMix(x: Value, layer: Layer): Value {
     { groups: heads, epsilon: groupNormEpsilon },
   );
   const gated = version === '5.0' ? normed : multiply(normed, silu(project('g', 'gate')));
-  return linear(gated, layer.matrix('att.output.weight', width, attentionWidth));
+  return layer.project(gated, 'att.output.weight', width, attentionWidth);
 }
 
 /** A vector for each head [heads, headSize]; 5.0 and 5.1 have one number for a head's channels. */

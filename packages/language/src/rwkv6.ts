@@ -26,7 +26,7 @@ function timeMix(x: Value, layer: Layer): Value {
   const { width, attentionWidth, heads, headSize, ranks, groupNormEpsilon } = layer.config;
   const channels = (name: string): Value => layer.vector(`att.${name}`, attentionWidth);
   const project = (input: Value, name: string): Value =>
-    linear(input, layer.matrix(`att.${name}.weight`, attentionWidth, width));
+    layer.project(input, `att.${name}.weight`, attentionWidth, width);
 
   const [xw, xk, xv, xr, xg] = dataDependentMixes(x, layer);
   const r = project(xr!, 'receptance');
@@ -36,7 +36,10 @@ function timeMix(x: Value, layer: Layer): Value {
 
   const down = transpose(layer.matrix('att.time_decay_w1', width, ranks.decay!));
   const up = transpose(layer.matrix('att.time_decay_w2', ranks.decay!, attentionWidth));
-  const logLogDecay = add(linear(tanh(linear(xw!, down)), up), channels('time_decay'));
+  const logLogDecay = add(
+    linear(tanh(linear(layer.activations(xw!, [down]), down)), up),
+    channels('time_decay'),
+  );
   const decay = exp(negate(exp(logLogDecay)));
 
   const bonus = layer.vector('att.time_faaaa', heads, headSize);
@@ -48,8 +51,7 @@ function timeMix(x: Value, layer: Layer): Value {
     groups: heads,
     epsilon: groupNormEpsilon,
   });
-  const output = layer.matrix('att.output.weight', width, attentionWidth);
-  return linear(multiply(normed, gate), output);
+  return layer.project(multiply(normed, gate), 'att.output.weight', width, attentionWidth);
 }
 
 /**
@@ -63,7 +65,7 @@ function dataDependentMixes(x: Value, layer: Layer): readonly Value[] {
   const first = lerp(x, shifted, layer.vector('att.time_maa_x', width));
   const down = transpose(layer.matrix('att.time_maa_w1', width, 5 * rank));
   const ups = layer.matrix('att.time_maa_w2', 5, rank, width);
-  const inner = tanh(linear(first, down));
+  const inner = tanh(linear(layer.activations(first, [down]), down));
   return ['w', 'k', 'v', 'r', 'g'].map((letter, i) => {
     const part = slice(inner, { axis: 1, start: i * rank, end: (i + 1) * rank });
     const up = reshape(slice(ups, { axis: 0, start: i, end: i + 1 }), { shape: [rank, width] });

@@ -1,6 +1,5 @@
 import {
   concat,
-  linear,
   linearOfSparse,
   linearSquaredRelu,
   normShiftMix,
@@ -39,11 +38,12 @@ export function rwkv7(): LayerHalves {
       'att_x',
       'att.x_r att.x_w att.x_k att.x_v att.x_a att.x_g',
     );
+    const [receptance, key, values] = ['receptance', 'key', 'value'].map(project);
     const [r, k, value, low] = timeMix7Project(
-      mixed,
-      project('receptance'),
-      project('key'),
-      project('value'),
+      layer.activations(mixed, [receptance!, key!, values!, down]),
+      receptance!,
+      key!,
+      values!,
       down,
       ranks,
     );
@@ -68,7 +68,7 @@ export function rwkv7(): LayerHalves {
       epsilon,
     );
     layer.update(state, next);
-    return { x, delta: linear(y, layer.matrix('att.output.weight', width, attentionWidth)) };
+    return { x, delta: layer.project(y, 'att.output.weight', width, attentionWidth) };
   }
 
   function channelMix(stream: Stream, layer: Layer): Stream {
@@ -77,7 +77,8 @@ export function rwkv7(): LayerHalves {
     const input = reshape(mixed, { shape: x.shape });
     const key = layer.matrix('ffn.key.weight', feedForwardWidth, width);
     const value = layer.matrix('ffn.value.weight', width, feedForwardWidth);
-    return { x, delta: linearOfSparse(linearSquaredRelu(input, key), value) };
+    const hidden = linearSquaredRelu(layer.activations(input, [key]), key);
+    return { x, delta: linearOfSparse(hidden, value) };
   }
 
   return { timeMix, channelMix };

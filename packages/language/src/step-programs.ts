@@ -1,4 +1,11 @@
-import type { Device, DeviceTensor, Executable, Program, WeightSource } from '@rwkv-js/tensor';
+import type {
+  Device,
+  DeviceTensor,
+  Executable,
+  KernelTable,
+  Program,
+  WeightSource,
+} from '@rwkv-js/tensor';
 import type { ModelConfig } from './config.ts';
 import { recordStep } from './frame.ts';
 import type { DTypes } from './layer.ts';
@@ -8,9 +15,16 @@ export class StepPrograms {
   readonly #config: ModelConfig;
   readonly #dtypes: DTypes;
   readonly #slots: number;
+  readonly #activations: KernelTable['activations'];
   readonly #programs = new Map<string, Program>();
 
-  constructor(config: ModelConfig, source: WeightSource, slots: number) {
+  constructor(
+    config: ModelConfig,
+    source: WeightSource,
+    slots: number,
+    activations: KernelTable['activations'],
+  ) {
+    this.#activations = activations;
     this.#config = config;
     this.#dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
     this.#slots = slots;
@@ -21,7 +35,7 @@ export class StepPrograms {
     const key = `${tokens} ${rows}`;
     const known = this.#programs.get(key);
     if (known) return known;
-    const shape = { tokens, rows, slots: this.#slots };
+    const shape = { tokens, rows, slots: this.#slots, activations: this.#activations };
     const program = recordStep(this.#config, this.#dtypes, shape);
     this.#programs.set(key, program);
     return program;

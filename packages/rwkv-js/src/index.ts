@@ -2,6 +2,7 @@ export { openCpu } from '@rwkv-js/core';
 export {
   LanguageModel,
   modelMemory,
+  packedWeights,
   planStep,
   readConfig,
   recordStep,
@@ -26,6 +27,7 @@ export { stories } from '@rwkv-js/stories';
 export {
   byteLength,
   DeviceError,
+  dtypeName,
   elementCount,
   formatProgram,
   FormatError,

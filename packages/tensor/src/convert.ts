@@ -1,4 +1,11 @@
-import { hostArray, type HostArray, type PlainDType } from './dtype.ts';
+import {
+  dtypeName,
+  hostArray,
+  isPacked,
+  type DType,
+  type HostArray,
+  type PlainDType,
+} from './dtype.ts';
 import { UsageError } from './errors.ts';
 import { halfValues, toBf16Bits, toF16Bits } from './half.ts';
 
@@ -39,9 +46,12 @@ export type Elements = HostArray | readonly number[];
 
 /**
  * True when `elements` can be given for a dtype without a guess: plain arrays of numbers for any,
- * f32 and f64 arrays for floating dtypes, bits for 16-bit floats, integer arrays for their own.
+ * f32 and f64 arrays for floating dtypes, bits for 16-bit floats, integer arrays for their own, and
+ * only the bytes of a packed dtype for that.
  */
-export function fitsDType(elements: Elements, dtype: PlainDType): boolean {
+export function fitsDType(elements: Elements, dtype: DType): boolean {
+  if (isPacked(dtype)) return elements instanceof Uint8Array;
+  if (elements instanceof Uint8Array) return false;
   if (Array.isArray(elements)) return true;
   if (dtype === 'i32') return elements instanceof Int32Array;
   if (dtype === 'u32') return elements instanceof Uint32Array;
@@ -55,15 +65,10 @@ export function fitsDType(elements: Elements, dtype: PlainDType): boolean {
  *
  * @throws UsageError for elements that `fitsDType` refuses.
  */
-export function setElements(
-  target: HostArray,
-  dtype: PlainDType,
-  elements: Elements,
-  start = 0,
-): void {
+export function setElements(target: HostArray, dtype: DType, elements: Elements, start = 0): void {
   if (!fitsDType(elements, dtype)) {
     throw new UsageError(
-      `${elements.constructor.name} elements were given for ${dtype}; ` +
+      `${elements.constructor.name} elements were given for ${dtypeName(dtype)}; ` +
         'give a plain array, or the typed array of that dtype',
     );
   }
@@ -75,7 +80,7 @@ export function setElements(
   }
 }
 
-/** Place of the first NaN or infinity among floating elements, or −1. */
+/** Place of the first NaN or infinity among elements of a plain dtype, or −1. */
 export function firstNotFinite(data: HostArray, dtype: PlainDType): number {
   if (dtype === 'f16' || dtype === 'bf16') {
     // All exponent bits set means infinity or NaN.

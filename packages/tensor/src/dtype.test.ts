@@ -16,7 +16,7 @@ describe('packed dtypes', () => {
   test('take whole blocks of bits and their scales', () => {
     expect(bytesFor(q4, 64)).toBe(2 * (16 + 2));
     expect(bytesFor(q4, 65)).toBe(3 * (16 + 2));
-    expect(bytesFor({ ...q4, bits: 3, block: 5, scale: 'f32' }, 5)).toBe(2 + 4);
+    expect(bytesFor({ ...q4, bits: 8, scale: 'f32' }, 32)).toBe(32 + 4);
     expect(bytesFor(q4, 0)).toBe(0);
   });
 
@@ -25,9 +25,9 @@ describe('packed dtypes', () => {
     for (const change of [
       { name: 'q5' },
       { block: 16 },
-      { bits: 5 },
+      { bits: 8 as const },
       { scale: 'f32' as const },
-      { axis: 0 },
+      { axis: -2 as const },
     ]) {
       expect(sameDType(q4, { ...q4, ...change })).toBe(false);
     }
@@ -40,6 +40,7 @@ describe('packed dtypes', () => {
     expect(isPacked(q4)).toBe(true);
     expect(isFloating(q4)).toBe(true);
     expect(dtypeName(q4)).toBe('q4');
+    expect(dtypeName({ ...q4, axis: -2 })).toBe('q4-columns');
   });
 });
 

@@ -4,26 +4,30 @@
 export type PlainDType = 'f32' | 'f16' | 'bf16' | 'i32' | 'u32';
 
 /**
- * A packed block format: `block` numbers along `axis` share one scale. The family is data, so a
- * device can look at its fields instead of knowing every name.
+ * A packed block format: `block` numbers that follow each other along `axis` share one scale. The
+ * family is data, so a device can look at its fields instead of knowing every name. What the bytes
+ * mean is in packed.ts.
  */
 export interface PackedDType {
-  /** Name of the format, for listings and errors. */
+  /** Name of the format, whatever its axis: `q8`. */
   readonly name: string;
   /** Numbers in a block. */
   readonly block: number;
   /** Bits that one number takes, scales not counted. */
-  readonly bits: number;
+  readonly bits: 4 | 8;
   /** Element type of a block's scale. */
   readonly scale: 'f16' | 'f32';
-  /** The axis that blocks run along; negative counts from the last. */
-  readonly axis: number;
+  /** The axis that blocks run along: the last, or the one before it. */
+  readonly axis: -1 | -2;
 }
 
 export type DType = PlainDType | PackedDType;
 
 /** What holds the elements of a plain dtype on the host; 16-bit floats are kept as their bits. */
-export type HostArray = Float32Array | Float64Array | Uint16Array | Int32Array | Uint32Array;
+export type PlainArray = Float32Array | Float64Array | Uint16Array | Int32Array | Uint32Array;
+
+/** What holds a tensor on the host: the elements of a plain dtype, or the bytes of a packed one. */
+export type HostArray = PlainArray | Uint8Array;
 
 const bytesOf: Record<PlainDType, number> = { f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4 };
 
@@ -49,9 +53,10 @@ export function sameDType(a: DType, b: DType): boolean {
   );
 }
 
-/** The name that listings and errors print: `f32`, or a packed format's own name. */
+/** The name that listings, errors and files have: `f32`, `q8`, `q8-columns` for blocks along axis −2. */
 export function dtypeName(dtype: DType): string {
-  return isPacked(dtype) ? dtype.name : dtype;
+  if (!isPacked(dtype)) return dtype;
+  return dtype.axis === -1 ? dtype.name : `${dtype.name}-columns`;
 }
 
 /** Bytes of `count` elements; for packed formats whole blocks, their scales included. */
@@ -62,7 +67,7 @@ export function bytesFor(dtype: DType, count: number): number {
 }
 
 /** A zeroed host array for `count` elements of a plain dtype. */
-export function hostArray(dtype: PlainDType, count: number): Exclude<HostArray, Float64Array> {
+export function hostArray(dtype: PlainDType, count: number): Exclude<PlainArray, Float64Array> {
   switch (dtype) {
     case 'f32':
       return new Float32Array(count);
@@ -77,10 +82,13 @@ export function hostArray(dtype: PlainDType, count: number): Exclude<HostArray, 
 }
 
 /**
- * A host array over bytes that are little-endian elements of a plain dtype. Shares the memory where
- * its alignment allows and copies where it does not.
+ * A host array over bytes that are little-endian elements of a plain dtype; the bytes themselves for a
+ * packed one. Shares the memory where its alignment allows and copies where it does not.
  */
-export function viewBytes(dtype: PlainDType, bytes: Uint8Array): Exclude<HostArray, Float64Array> {
+export function viewBytes(dtype: PlainDType, bytes: Uint8Array): Exclude<PlainArray, Float64Array>;
+export function viewBytes(dtype: DType, bytes: Uint8Array): Exclude<HostArray, Float64Array>;
+export function viewBytes(dtype: DType, bytes: Uint8Array): Exclude<HostArray, Float64Array> {
+  if (isPacked(dtype)) return bytes;
   const size = bytesOf[dtype];
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   const count = Math.floor(aligned.byteLength / size);

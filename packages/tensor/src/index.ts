@@ -20,6 +20,7 @@ export {
   type DType,
   type HostArray,
   type PackedDType,
+  type PlainArray,
   type PlainDType,
 } from './dtype.ts';
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
@@ -48,6 +49,25 @@ export {
   type OpDefinition,
   type ReferenceCall,
 } from './op.ts';
+export {
+  canPack,
+  nearest,
+  pack,
+  packedDType,
+  packedForm,
+  packedPlanes,
+  q4,
+  q8,
+  q8Activations,
+  quantsOf,
+  transposedDType,
+  unpack,
+  unpackLines,
+  type BlockRounding,
+  type PackedForm,
+  type PackedPlane,
+  type PackedSpec,
+} from './packed.ts';
 export {
   loadParameters,
   parameterBytes,

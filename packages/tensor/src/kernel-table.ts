@@ -49,6 +49,12 @@ export interface KernelTable {
   readonly memory: MemoryPolicy;
   /** Token counts that models record step programs for, ascending. The last is the largest chunk. */
   readonly tokenBuckets: readonly number[];
+  /**
+   * What products with packed weights take: `q8` where integers are faster, and models record `quantize`
+   * before them; `f32` where the weights alone cost time. Which one is part of the program, so the same
+   * program gives the same numbers on every device.
+   */
+  readonly activations: 'f32' | 'q8';
   /** How the device runs an operation, or undefined when it cannot. */
   launch(operation: OperationView): KernelLaunch | undefined;
   /**

@@ -144,6 +144,7 @@ export const idealKernels: KernelTable = {
     byteLength,
   },
   tokenBuckets: [1, 4, 16, 64, 256],
+  activations: 'f32',
   launch: (operation) => plainLaunch(operation),
   parameterLayout: () => 'row-major',
 };

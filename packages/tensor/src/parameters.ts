@@ -1,8 +1,9 @@
 import { convert, firstNotFinite } from './convert.ts';
 import type { Device, DeviceTensor } from './device.ts';
-import { isFloating, isPacked, viewBytes, type HostArray } from './dtype.ts';
+import { dtypeName, isFloating, isPacked, sameDType, viewBytes, type HostArray } from './dtype.ts';
 import { FormatError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
+import { packedPlanes, unpack, type PackedSpec } from './packed.ts';
 import { plan } from './plan.ts';
 import { declared, type Program } from './program.ts';
 import { byteLength, formatSpec, sameSpec, type Shape, type TensorSpec } from './spec.ts';
@@ -148,10 +149,10 @@ async function readElements(
   signal: AbortSignal | undefined,
 ): Promise<HostArray> {
   const entry = source.tensors.get(name)!;
-  if (isPacked(spec.dtype)) {
+  if (isPacked(spec.dtype) && !sameDType(entry.dtype, spec.dtype)) {
     throw new UsageError(
-      `tensor '${name}' of ${source.label} is ${entry.dtype} and cannot be loaded as ` +
-        `${spec.dtype.name}; convert the file first`,
+      `tensor '${name}' of ${source.label} is ${dtypeName(entry.dtype)} and cannot be loaded as ` +
+        `${dtypeName(spec.dtype)}; pack the weights first`,
     );
   }
   const bytes = await source.read(name, { signal });
@@ -161,6 +162,12 @@ async function readElements(
         `takes ${byteLength(entry)}; the source is damaged`,
     );
   }
+  if (isPacked(entry.dtype)) {
+    const packed = { dtype: entry.dtype, shape: entry.shape };
+    checkScales(packed, bytes, name, source.label);
+    return isPacked(spec.dtype) ? bytes : convert(unpack(packed, bytes), 'f32', spec.dtype);
+  }
+  if (isPacked(spec.dtype)) throw new Error('packed from plain was refused above');
   const data = viewBytes(entry.dtype, bytes);
   const bad = firstNotFinite(data, entry.dtype);
   if (bad >= 0) {
@@ -178,6 +185,16 @@ async function readElements(
     );
   }
   return converted;
+}
+
+function checkScales(spec: PackedSpec, bytes: Uint8Array, name: string, label: string): void {
+  const [, { data }] = packedPlanes(spec, bytes);
+  const bad = firstNotFinite(data, spec.dtype.scale);
+  if (bad < 0) return;
+  throw new FormatError(
+    `scale ${bad} of tensor '${name}' of ${label} is not a finite number; ` +
+      'the file is damaged: convert or download it again',
+  );
 }
 
 /** Computes one load-time value on the device and brings it back as host elements. */

@@ -1,9 +1,9 @@
-import type { PlainDType } from './dtype.ts';
+import type { DType } from './dtype.ts';
 import type { Shape } from './spec.ts';
 
 /** What a source says of one of its tensors without reading it. */
 export interface WeightEntry {
-  readonly dtype: PlainDType;
+  readonly dtype: DType;
   readonly shape: Shape;
 }
 
@@ -19,7 +19,8 @@ export interface WeightSource {
   /** Free text that came with the tensors, such as the metadata of a safetensors file. */
   readonly metadata: ReadonlyMap<string, string>;
   /**
-   * The bytes of one tensor: row-major, little-endian, in the dtype of its entry. The caller owns them.
+   * The bytes of one tensor, in the dtype of its entry: row-major and little-endian, or the planes of a
+   * packed dtype as packed.ts says. The caller owns them.
    *
    * @throws UsageError when there is no tensor of that name; FormatError when the bytes cannot be read.
    */

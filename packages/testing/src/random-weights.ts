@@ -2,6 +2,8 @@ import { randomBits } from '@rwkv-js/core';
 import {
   convert,
   elementCount,
+  isPacked,
+  pack,
   UsageError,
   type HostArray,
   type WeightEntry,
@@ -27,7 +29,9 @@ export function randomWeights(tensors: ReadonlyMap<string, WeightEntry>, seed = 
       const entry = tensors.get(name);
       if (!entry) throw new UsageError(`${label} have no tensor '${name}'`);
       const values = valuesFor(name, entry.shape, seed, names.indexOf(name));
-      const data: HostArray = convert(values, 'f32', entry.dtype);
+      const { dtype, shape } = entry;
+      if (isPacked(dtype)) return pack({ dtype, shape }, values);
+      const data: HostArray = convert(values, 'f32', dtype);
       return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     },
     close: async () => undefined,

@@ -1,14 +1,14 @@
-import type { PlainDType } from '@rwkv-js/tensor';
+import { dtypeName, type DType, type PackedDType } from '@rwkv-js/tensor';
 
 /** An element type as weight files know it; named as safetensors does. */
 export interface ElementType {
   readonly name: string;
   readonly bits: number;
   /** The family's dtype, where it has one. */
-  readonly dtype: PlainDType | undefined;
+  readonly dtype: DType | undefined;
 }
 
-const make = (name: string, bits: number, dtype?: PlainDType): ElementType => ({
+const make = (name: string, bits: number, dtype?: DType): ElementType => ({
   name,
   bits,
   dtype,
@@ -39,6 +39,12 @@ export const elementTypes: ReadonlyMap<string, ElementType> = new Map(
     make('F4', 4),
   ].map((type) => [type.name, type]),
 );
+
+/** The element type of tensors that are packed by this family. */
+export function packedElementType(dtype: PackedDType): ElementType {
+  const scaleBits = dtype.scale === 'f16' ? 16 : 32;
+  return { name: dtypeName(dtype), bits: dtype.bits + scaleBits / dtype.block, dtype };
+}
 
 /** The element type of a name that is known to exist. */
 export function elementType(name: string): ElementType {

@@ -10,6 +10,7 @@ import { hasBytes, headBytes, type StoredTensor } from './container.ts';
 import { containers } from './containers.ts';
 import { nearNames } from './near-names.ts';
 import { openSource, type WeightInput } from './open-source.ts';
+import { joinPacked } from './packed-tensors.ts';
 import { stripPrefixes } from './prefixes.ts';
 import { quote } from './quote.ts';
 import { refusalFor } from './refusals.ts';
@@ -60,7 +61,7 @@ async function readWeights(source: ByteSource, options: ReadOptions): Promise<Op
   const contents = await container.open(source, options);
   const tensors = new Map<string, WeightEntry>();
   const unsupported = new Map<string, UnsupportedEntry>();
-  const stored = stripPrefixes(contents.tensors);
+  const stored = stripPrefixes(joinPacked(contents.tensors, source.label));
   for (const [name, { type, shape }] of stored) {
     if (type.dtype) tensors.set(name, { dtype: type.dtype, shape });
     else unsupported.set(name, { elementType: type.name, shape });

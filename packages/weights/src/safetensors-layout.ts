@@ -1,10 +1,19 @@
-import { byteLength, elementCount, UsageError, type PlainDType, type Shape } from '@rwkv-js/tensor';
+import {
+  byteLength,
+  elementCount,
+  isPacked,
+  UsageError,
+  type DType,
+  type PlainDType,
+  type Shape,
+} from '@rwkv-js/tensor';
+import { packedParts } from './packed-tensors.ts';
 import { quote } from './quote.ts';
 
 /** Name, dtype and shape of a tensor to be written. */
 export interface TensorToWrite {
   readonly name: string;
-  readonly dtype: PlainDType;
+  readonly dtype: DType;
   readonly shape: Shape;
 }
 
@@ -28,7 +37,8 @@ const dtypeNames: Record<PlainDType, string> = {
 
 /**
  * Lays out a file as the reference writer does: tensors by descending element size, then by name;
- * the header padded with spaces so that the data begins at a multiple of eight.
+ * the header padded with spaces so that the data begins at a multiple of eight. A packed tensor is two
+ * of the file's, quants and scales, one right after the other (packed-tensors.ts).
  *
  * @throws UsageError for a name that comes twice or is `__metadata__`, and for sizes that are not
  * whole numbers.
@@ -51,17 +61,24 @@ export function layoutSafetensors(
     }
     const length = byteLength(tensor);
     places.set(tensor.name, { offset: end, length });
-    const entry = {
-      dtype: dtypeNames[tensor.dtype],
-      shape: tensor.shape,
-      data_offsets: [end, end + length],
-    };
-    parts.push(jsonField(tensor.name, JSON.stringify(entry)));
-    end += length;
+    for (const { name, dtype, shape, bytes } of storedParts(tensor)) {
+      const entry = { dtype, shape, data_offsets: [end, end + bytes] };
+      parts.push(jsonField(name, JSON.stringify(entry)));
+      end += bytes;
+    }
   }
   const header = encodeHeader(`{${parts.join(',')}}`);
   for (const place of places.values()) place.offset += header.length;
   return { header, ranges: places, size: header.length + end };
+}
+
+/** The entries of the file's header that a tensor takes. */
+function storedParts(
+  tensor: TensorToWrite,
+): readonly { name: string; dtype: string; shape: Shape; bytes: number }[] {
+  const { name, dtype, shape } = tensor;
+  if (isPacked(dtype)) return packedParts(name, { dtype, shape });
+  return [{ name, dtype: dtypeNames[dtype], shape, bytes: byteLength(tensor) }];
 }
 
 function encodeHeader(json: string): Uint8Array {
@@ -76,9 +93,14 @@ function encodeHeader(json: string): Uint8Array {
 const jsonField = (key: string, json: string): string => `${JSON.stringify(key)}:${json}`;
 
 function inFileOrder(a: TensorToWrite, b: TensorToWrite): number {
-  const bySize = byteLength({ ...b, shape: [] }) - byteLength({ ...a, shape: [] });
+  const bySize = elementBytes(b.dtype) - elementBytes(a.dtype);
   if (bySize !== 0) return bySize;
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+/** A packed tensor's scales are what needs alignment, and f16. */
+function elementBytes(dtype: DType): number {
+  return isPacked(dtype) ? 2 : byteLength({ dtype, shape: [] });
 }
 
 function checkTensor({ name, shape }: TensorToWrite): void {

@@ -1,6 +1,7 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import {
   byteLength,
+  dtypeName,
   FormatError,
   modelMemory,
   openDevice,
@@ -83,7 +84,7 @@ function inspect(source: OpenedWeights, device: Device): Report {
     parameters: parameterCount(source),
     tensors: Array.from(source.tensors, ([name, { dtype, shape }]) => ({
       name,
-      dtype,
+      dtype: dtypeName(dtype),
       shape,
       bytes: byteLength({ dtype, shape }),
     })),

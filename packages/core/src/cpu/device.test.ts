@@ -1,4 +1,4 @@
-import { DeviceError, f16, f32, i32, u32, UsageError } from '@rwkv-js/tensor';
+import { DeviceError, f16, f32, i32, q4, u32, UsageError } from '@rwkv-js/tensor';
 import { describe, expect, test } from 'vitest';
 import { openCpu } from './device.ts';
 
@@ -89,12 +89,20 @@ describe('memory', () => {
     );
   });
 
-  test('only plain row-major tensors of whole sizes are allocated', async () => {
+  test('packed tensors are written and read whole, as bytes', async () => {
     await using device = openCpu();
-    const packed = { name: 'q4', block: 32, bits: 4, scale: 'f16', axis: -1 } as const;
-    expect(() => device.allocate({ dtype: packed, shape: [32] })).toThrow(
-      'device cpu keeps plain dtypes only and was given q4',
+    const tensor = device.allocate({ dtype: q4, shape: [2, 32] }, { label: 'w' });
+    const bytes = Uint8Array.from({ length: 36 }, (_, i) => i);
+    device.write(tensor, bytes);
+    expect(await device.read(tensor)).toEqual(bytes);
+    expect(() => device.write(tensor, new Float32Array(36))).toThrow(UsageError);
+    await expect(device.read(tensor, { start: 0, count: 18 })).rejects.toThrow(
+      "cannot read a part of 'w' q4[2, 32]; packed tensors are taken whole, as 36 bytes",
     );
+  });
+
+  test('only row-major tensors of whole sizes are allocated', async () => {
+    await using device = openCpu();
     expect(() => device.allocate(f32(2), { layout: 'tiles' })).toThrow(UsageError);
     expect(() => device.allocate(f32(2), { layout: 'tiles', label: 'w' })).toThrow(
       "cannot allocate 'w' as f32[2] tiles",

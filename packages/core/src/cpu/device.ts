@@ -1,11 +1,12 @@
 import {
   byteLength,
   DeviceError,
-  elementCount,
+  isPacked,
   fitsDType,
   formatSpec,
   isShape,
   plan,
+  sameDType,
   setElements,
   UsageError,
   type CompileOptions,
@@ -21,7 +22,7 @@ import {
 } from '@rwkv-js/tensor';
 import { CpuExecutable, type CpuQueue } from './executable.ts';
 import { cpuKernels } from './kernels.ts';
-import { allocateBytes, arrayOver, CpuTensor, plain } from './tensor.ts';
+import { allocateBytes, arrayOver, CpuTensor } from './tensor.ts';
 
 export interface CpuOptions {
   /** What f32 values are computed and kept in. f64 is slower and takes twice the memory. */
@@ -61,7 +62,6 @@ class CpuDevice implements Device, CpuQueue {
 
   allocate(spec: TensorSpec, options: { layout?: string; label?: string } = {}): DeviceTensor {
     this.check();
-    plain(spec);
     const { label = formatSpec(spec), layout = 'row-major' } = options;
     if (layout !== 'row-major' || !isShape(spec.shape)) {
       throw new UsageError(
@@ -80,13 +80,13 @@ class CpuDevice implements Device, CpuQueue {
         `tensor '${tensor.label}' was given ${data.length} elements to write; the range holds ${count}`,
       );
     }
-    if (!fitsDType(data, plain(tensor.spec))) {
+    if (!fitsDType(data, tensor.spec.dtype)) {
       throw new UsageError(
         `tensor '${tensor.label}' was given ${data.constructor.name} elements to write; ` +
           `it is ${formatSpec(tensor.spec)}`,
       );
     }
-    this.run(() => setElements(array, plain(tensor.spec), data, start));
+    this.run(() => setElements(array, tensor.spec.dtype, data, start));
   }
 
   async read(tensor: DeviceTensor, range?: ElementRange): Promise<HostArray> {
@@ -98,7 +98,7 @@ class CpuDevice implements Device, CpuQueue {
   copy(from: DeviceTensor, to: DeviceTensor, fromRange: ElementRange, toStart: number): void {
     const source = this.#range(from, fromRange, 'copy');
     const target = this.#range(to, { start: toStart, count: source.count }, 'copy');
-    if (from.spec.dtype !== to.spec.dtype) {
+    if (!sameDType(from.spec.dtype, to.spec.dtype)) {
       throw new UsageError(
         `copy from '${from.label}' ${formatSpec(from.spec)} to '${to.label}' ` +
           `${formatSpec(to.spec)}: both must have one dtype`,
@@ -163,8 +163,14 @@ class CpuDevice implements Device, CpuQueue {
         `cannot ${doing} '${tensor.label}': it belongs to another device; use that one`,
       );
     }
-    const total = elementCount(tensor.spec.shape);
+    const total = tensor.data.length;
     const { start, count } = range ?? { start: 0, count: total };
+    if (isPacked(tensor.spec.dtype) && !(start === 0 && count === total)) {
+      throw new UsageError(
+        `cannot ${doing} a part of '${tensor.label}' ${formatSpec(tensor.spec)}; ` +
+          `packed tensors are taken whole, as ${total} bytes`,
+      );
+    }
     const whole = Number.isInteger(start) && Number.isInteger(count);
     if (!(whole && start >= 0 && count >= 0 && start + count <= total)) {
       throw new UsageError(

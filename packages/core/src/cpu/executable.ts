@@ -2,6 +2,7 @@ import {
   DeviceError,
   fitsDType,
   formatSpec,
+  isPacked,
   sameSpec,
   setElements,
   UsageError,
@@ -15,7 +16,7 @@ import {
   type ReferenceCall,
   type RunInputs,
 } from '@rwkv-js/tensor';
-import { allocateBytes, arrayOver, CpuTensor, plain, type TensorOwner } from './tensor.ts';
+import { allocateBytes, arrayOver, CpuTensor, type TensorOwner } from './tensor.ts';
 
 /** What an executable needs of its device. */
 export interface CpuQueue extends TensorOwner {
@@ -109,7 +110,7 @@ export class CpuExecutable implements Executable {
     this.#check();
     for (const [name, target] of this.#inputs) {
       const given = inputs[name];
-      if (given?.length !== target.data.length || !fitsDType(given, plain(target))) {
+      if (given?.length !== target.data.length || !fitsDType(given, target.dtype)) {
         const found = given ? `${given.length} elements of ${given.constructor.name}` : 'nothing';
         throw new UsageError(
           `input '${name}' of program ${this.plan.program.name} was given ${found}; ` +
@@ -129,7 +130,7 @@ export class CpuExecutable implements Executable {
     this.#queue.run(() => {
       this.#bindCalls();
       for (const [name, target] of this.#inputs) {
-        setElements(target.data, plain(target), inputs[name]!);
+        setElements(target.data, target.dtype, inputs[name]!);
       }
       for (const { call, operation } of this.#calls) {
         if (this.#debug) this.#runChecked(call, operation);
@@ -197,7 +198,8 @@ export class CpuExecutable implements Executable {
     } catch (error) {
       throw new DeviceError(`${where} failed: ${String(error)}`, { cause: error });
     }
-    for (const { data } of call.outputs) {
+    for (const { data, dtype } of call.outputs) {
+      if (isPacked(dtype)) continue;
       const bad = data.findIndex((element: number) => Number.isNaN(element));
       if (bad < 0) continue;
       throw new DeviceError(`${where} gave NaN as element ${bad}; look at its inputs`);
@@ -211,7 +213,8 @@ function poison({ inputs, outputs }: ReferenceCall): void {
     const inPlace = inputs.some(
       (input) => input.data.buffer === data.buffer && input.data.byteOffset === data.byteOffset,
     );
-    if (!inPlace) data.fill(data instanceof Int32Array ? 0x7eadbeef : NaN);
+    if (!inPlace)
+      data.fill(data instanceof Int32Array ? 0x7eadbeef : data instanceof Uint8Array ? 0xff : NaN);
   }
 }
 

@@ -20,6 +20,7 @@ export function cpuKernels(precision: 'f32' | 'f64'): KernelTable {
     },
     // A chunk of 64 keeps the weights' rows in use for long enough, and lets go of the thread often.
     tokenBuckets: [1, 4, 16, 64],
+    activations: 'q8',
     launch: (operation) => (operation.definition.reference ? plainLaunch(operation) : undefined),
     parameterLayout: () => 'row-major',
   };

@@ -1,12 +1,11 @@
 import {
+  byteLength,
   DeviceError,
-  dtypeName,
   elementCount,
   isPacked,
   UsageError,
   type DeviceTensor,
   type HostArray,
-  type PlainDType,
   type TensorSpec,
 } from '@rwkv-js/tensor';
 
@@ -50,15 +49,16 @@ export class CpuTensor implements DeviceTensor {
   }
 }
 
-/** An array over `count` elements of a buffer, as this device keeps the dtype. */
+/** An array over a tensor in a buffer, as this device keeps the dtype; bytes of a packed one. */
 export function arrayOver(
   spec: TensorSpec,
   precision: 'f32' | 'f64',
   buffer: ArrayBuffer,
   byteOffset: number,
 ): HostArray {
+  if (isPacked(spec.dtype)) return new Uint8Array(buffer, byteOffset, byteLength(spec));
   const count = elementCount(spec.shape);
-  switch (plain(spec)) {
+  switch (spec.dtype) {
     case 'f32':
       return precision === 'f64'
         ? new Float64Array(buffer, byteOffset, count)
@@ -78,22 +78,14 @@ export function arrayOver(
  *
  * @throws DeviceError when the process cannot have that much.
  */
-export function allocateBytes(byteLength: number, label: string): ArrayBuffer {
+export function allocateBytes(bytes: number, label: string): ArrayBuffer {
   try {
-    return new ArrayBuffer(byteLength);
+    return new ArrayBuffer(bytes);
   } catch (error) {
     throw new DeviceError(
-      `device cpu has no ${byteLength} bytes for '${label}'; ` +
+      `device cpu has no ${bytes} bytes for '${label}'; ` +
         'use a smaller model, or give the process more memory',
       { cause: error },
     );
   }
-}
-
-/** The dtype of a spec, which this device takes only when it is not packed. */
-export function plain(spec: TensorSpec): PlainDType {
-  if (!isPacked(spec.dtype)) return spec.dtype;
-  throw new UsageError(
-    `device cpu keeps plain dtypes only and was given ${dtypeName(spec.dtype)}; convert it to f16`,
-  );
 }

@@ -1,16 +1,37 @@
-import { elementCount, halfValues, sizeAt, type HostTensor, type Shape } from '@rwkv-js/tensor';
+import {
+  elementCount,
+  halfValues,
+  isPacked,
+  sizeAt,
+  unpack,
+  unpackLines,
+  type HostTensor,
+  type Shape,
+} from '@rwkv-js/tensor';
 
 /** Elements of an activation: single precision, or double on a device that was opened for it. */
 export type Floats = Float32Array | Float64Array;
 
-/** The elements of a floating tensor as numbers; 16-bit floats are widened into a new array. */
+/** The elements of a floating tensor as numbers; those that are not plain ones go into a new array. */
 export function floats(tensor: HostTensor): Floats {
-  const { data } = tensor;
+  const { data, dtype, shape } = tensor;
+  if (isPacked(dtype)) return unpack({ dtype, shape }, data as Uint8Array);
   if (data instanceof Float32Array || data instanceof Float64Array) return data;
   const wide = new Float32Array(data.length);
   const values = halfValues(tensor.dtype as 'f16' | 'bf16');
   for (let i = 0; i < wide.length; i++) wide[i] = values[data[i]!]!;
   return wide;
+}
+
+/** Rows of a floating matrix as numbers: `count` of them from `first`. */
+export function rowsAsFloats(tensor: HostTensor, first: number, count: number): Floats {
+  const { data, dtype, shape } = tensor;
+  const width = shape[1]!;
+  if (!isPacked(dtype)) {
+    const rows = data.subarray(first * width, (first + count) * width);
+    return floats({ dtype, shape: [count, width], data: rows });
+  }
+  return unpackLines({ dtype, shape }, data as Uint8Array, first, count);
 }
 
 /**

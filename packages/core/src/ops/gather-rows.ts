@@ -1,5 +1,5 @@
-import { byteLength, defineOp, type Value } from '@rwkv-js/tensor';
-import { floats } from './floats.ts';
+import { byteLength, defineOp, isPacked, type Value } from '@rwkv-js/tensor';
+import { rowsAsFloats } from './floats.ts';
 import { scatterRows } from './scatter-rows.ts';
 import { expectIndexes, floatMatrix } from './shape-rules.ts';
 
@@ -15,6 +15,7 @@ export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
   arguments: ['table', 'indexes'],
   infer([table, indexes], _, fail) {
     const [, width] = floatMatrix(table!, 'table', fail);
+    if (isPacked(table!.dtype) && table!.dtype.axis !== -1) fail('blocks must run along rows');
     const count = indexes!.shape[0] ?? 0;
     expectIndexes(indexes!, 'indexes', count, fail);
     return [{ dtype: 'f32', shape: [count, width] }];
@@ -25,10 +26,7 @@ export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
     indexes!.data.forEach((index, i) => {
       const target = y.subarray(i * width, (i + 1) * width);
       if (index < 0) target.fill(0);
-      else {
-        const row = table!.data.subarray(index * width, (index + 1) * width);
-        target.set(floats({ ...table!, data: row }));
-      }
+      else target.set(rowsAsFloats(table!, index, 1));
     });
   },
   gradient: ({ inputs: [table, indexes], cotangents: [y] }) => [

@@ -3,18 +3,25 @@ import {
   elementCount,
   halfValues,
   isFloating,
+  isPacked,
+  q8Activations,
+  sameDType,
+  unpackLines,
   type HostTensor,
+  type PackedSpec,
   type Value,
 } from '@rwkv-js/tensor';
-import { floats, type Floats } from './floats.ts';
+import { floats, rowsAsFloats, type Floats } from './floats.ts';
 import { matrix } from './shape-rules.ts';
 import { transpose } from './transpose.ts';
 
 /**
  * Matrix product with a weight matrix as torch's `Linear` stores it: y[t, o] = Σ_i x[t, i] · W[o, i].
  *
- * x: [tokens, in], f32; weight: [out, in], f32, f16 or bf16, which stays as it is in memory.
- * Result: f32 [tokens, out]. A row of the result depends on its row of x alone.
+ * x: [tokens, in], f32, or what `quantize` made of it; weight: [out, in], f32, f16, bf16 or packed, which
+ * stays as it is in memory. Result: f32 [tokens, out]. A row of the result depends on its row of x
+ * alone. Where both are packed along `in`, the products within a block are exact in integers, and so
+ * they are summed on every device; blocks along `out` serve rows of x with many zeros.
  */
 export const linear = defineOp<(x: Value, weight: Value) => Value>({
   name: 'linear',
@@ -22,7 +29,10 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
   infer([x, weight], _, fail) {
     const [tokens, width] = matrix(x!, 'x', fail);
     const [out, input] = matrix(weight!, 'weight', fail);
-    if (x!.dtype !== 'f32' || !isFloating(weight!.dtype)) fail('x must be f32, weight floating');
+    if (x!.dtype !== 'f32' && !sameDType(x!.dtype, q8Activations)) {
+      fail('x must be f32 or quantized activations');
+    }
+    if (!isFloating(weight!.dtype)) fail('weight must be of a floating dtype');
     if (width !== input) fail('x [tokens, in] and weight [out, in] must have the same in');
     return [{ dtype: 'f32', shape: [tokens, out] }];
   },
@@ -31,8 +41,12 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
     const [tokens, width] = [x.shape[0]!, x.shape[1]!];
     const out = weight.shape[0]!;
     // Widening x once spares the processor a conversion at every product.
-    const rows = Float64Array.from(x.data);
-    const y = outputs[0]!.data;
+    const rows = Float64Array.from(floats(x));
+    const y = outputs[0]!.data as Floats;
+    if (isPacked(weight.dtype) && weight.dtype.axis === -2) {
+      byColumns(rows, weight, y);
+      return;
+    }
     const sums = new Float64Array(4);
     const halves = pairsOfHalves(weight);
     const values = halves && halfValues(weight.dtype as 'f16' | 'bf16');
@@ -40,8 +54,7 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
     // The last four may overlap with those before: their sums come out the same again.
     for (let o = 0; o < out; o += 4) {
       const first = Math.max(0, Math.min(o, out - 4));
-      const four = weight.data.subarray(first * width, (first + 4) * width);
-      const wide = halves ? undefined : floats({ ...weight, data: four });
+      const wide = halves ? undefined : rowsAsFloats(weight, first, Math.min(4, out));
       for (let t = 0; t < tokens; t++) {
         const token = rows.subarray(t * width, (t + 1) * width);
         if (wide) fourSums(token, wide, sums);
@@ -79,6 +92,23 @@ function fourSums(x: Float64Array, weight: Floats, sums: Float64Array): void {
   sums[1] = sum1;
   sums[2] = sum2;
   sums[3] = sum3;
+}
+
+/** Products with a matrix that is packed along its columns: those that meet a zero are not read. */
+function byColumns(x: Float64Array, { dtype, shape, data }: HostTensor, y: Floats): void {
+  const [out, width] = shape as [number, number];
+  const tokens = x.length / width;
+  const sums = new Float64Array(tokens * out);
+  for (let i = 0; i < width; i++) {
+    let column: Float32Array | undefined;
+    for (let t = 0; t < tokens; t++) {
+      const factor = x[t * width + i]!;
+      if (factor === 0) continue;
+      column ??= unpackLines({ dtype, shape } as PackedSpec, data as Uint8Array, i, 1);
+      for (let o = 0; o < out; o++) sums[t * out + o]! += factor * column[o]!;
+    }
+  }
+  y.set(sums);
 }
 
 /**

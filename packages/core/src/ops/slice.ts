@@ -1,9 +1,10 @@
 import { defineOp, elementCount, type Value } from '@rwkv-js/tensor';
 import { pad } from './pad.ts';
+import { betweenBlocks, planeAxis, planesOf } from './planes.ts';
 
 /**
  * Part of a tensor along one axis: elements `start` to `end` (not included). The axis counts from 0;
- * any dtype; elements are moved, not changed.
+ * any dtype, packed ones between blocks; elements are moved, not changed.
  */
 export const slice = defineOp<
   (x: Value, attributes: { axis: number; start: number; end: number }) => Value
@@ -16,19 +17,25 @@ export const slice = defineOp<
     if (!(whole && 0 <= start && start < end && end <= size)) {
       fail(`axis ${axis} from ${start} to ${end} must be a part of x`);
     }
+    for (const place of [start, end]) {
+      if (!betweenBlocks(x!.dtype, axis, x!.shape.length, place)) fail('blocks must stay whole');
+    }
     return [{ dtype: x!.dtype, shape: x!.shape.with(axis, end - start) }];
   },
   reference({ inputs: [x], outputs, attributes: { axis, start, end } }) {
-    const y = outputs[0]!.data;
-    const inner = elementCount(x!.shape.slice(axis + 1));
-    const run = (end - start) * inner;
-    for (
-      let from = start * inner, to = 0;
-      to < y.length;
-      from += x!.shape[axis]! * inner, to += run
-    ) {
-      for (let i = 0; i < run; i++) y[to + i] = x!.data[from + i]!;
-    }
+    const targets = planesOf(outputs[0]!);
+    const along = planeAxis(x!.dtype, axis, x!.shape.length);
+    planesOf(x!).forEach(({ data, shape }, plane) => {
+      const y = targets[plane]!.data;
+      // An element of a plane may stand for several of the tensor, or the other way round.
+      const perPlace = shape[along]! / x!.shape[axis]!;
+      const inner = elementCount(shape.slice(along + 1)) * perPlace;
+      const run = (end - start) * inner;
+      const stride = x!.shape[axis]! * inner;
+      for (let from = start * inner, to = 0; to < y.length; from += stride, to += run) {
+        for (let i = 0; i < run; i++) y[to + i] = data[from + i]!;
+      }
+    });
   },
   gradient: ({ inputs: [x], attributes: { axis, start }, cotangents: [y] }) => [
     pad(y!, { axis, start, size: x!.shape[axis]! }),

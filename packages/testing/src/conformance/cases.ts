@@ -64,6 +64,7 @@ import {
   type Value,
 } from '@rwkv-js/tensor';
 import { input, parameter, state, type ConformanceCase, type ToleranceName } from './case.ts';
+import { packedCases } from './packed-cases.ts';
 import { RandomTensors } from './random-tensor.ts';
 
 const random = new RandomTensors(20);
@@ -288,6 +289,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ),
   ...training(),
   ...waysBack(),
+  ...packedCases,
 ];
 
 function one(

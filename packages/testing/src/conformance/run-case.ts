@@ -3,6 +3,7 @@ import {
   isPacked,
   loadParameters,
   record,
+  unpack,
   type Device,
   type HostArray,
   type Program,
@@ -65,7 +66,7 @@ export async function runCase(device: Device, one: ConformanceCase): Promise<Cas
 function parametersOf(one: ConformanceCase): WeightSource {
   const tensors = new Map<string, WeightEntry>();
   one.tensors.forEach(({ role, tensor: { dtype, shape } }, i) => {
-    if (role === 'parameter' && !isPacked(dtype)) tensors.set(`tensor${i}`, { dtype, shape });
+    if (role === 'parameter') tensors.set(`tensor${i}`, { dtype, shape });
   });
   return {
     label: `${one.op}: ${one.name}`,
@@ -73,10 +74,19 @@ function parametersOf(one: ConformanceCase): WeightSource {
     metadata: new Map(),
     async read(name) {
       const { data } = one.tensors[Number(name.slice('tensor'.length))]!.tensor;
-      return new Uint8Array(data.slice().buffer);
+      const copy = data.slice();
+      return new Uint8Array(copy.buffer, copy.byteOffset, copy.byteLength);
     },
     close: async () => undefined,
   };
+}
+
+/** What an output stands for: packed ones as the numbers they mean. */
+function numbers(program: Program, name: string, data?: HostArray): HostArray | undefined {
+  const output = program.outputs.get(name);
+  const spec = output === undefined ? undefined : program.values[output]!.spec;
+  if (!data || !spec || !isPacked(spec.dtype)) return data;
+  return unpack({ dtype: spec.dtype, shape: spec.shape }, data as Uint8Array);
 }
 
 /** The first element in which a device's result is farther from the oracle's than it may be. */
@@ -86,8 +96,10 @@ export function firstDifference(
   oracle: CaseResult,
 ): string | undefined {
   const allowed = tolerances[one.tolerance];
-  for (const [name, expected] of oracle) {
-    const values = found.get(name);
+  const program = programOf(one);
+  for (const [name, expectedData] of oracle) {
+    const expected = numbers(program, name, expectedData)!;
+    const values = numbers(program, name, found.get(name));
     if (values?.length !== expected.length) {
       return `${name} has ${values?.length ?? 'no'} elements; the oracle gives ${expected.length}`;
     }

@@ -1,5 +1,5 @@
 import { openCpu } from '@rwkv-js/core';
-import { lower, plan, type Device, type KernelTable } from '@rwkv-js/tensor';
+import { dtypeName, lower, plan, type Device, type KernelTable } from '@rwkv-js/tensor';
 import { describe, expect, test } from 'vitest';
 import { conformanceCases } from './cases.ts';
 import { firstDifference, programOf, runCase } from './run-case.ts';
@@ -33,7 +33,7 @@ export function supportOf(table: KernelTable): ReadonlyMap<string, Support> {
   for (const one of conformanceCases) {
     const dtypes = new Set(
       one.tensors.flatMap(({ role, tensor }) =>
-        role === 'parameter' ? [String(tensor.dtype)] : [],
+        role === 'parameter' ? [dtypeName(tensor.dtype)] : [],
       ),
     );
     const key = `${one.op}${dtypes.size > 0 ? ` (${[...dtypes].join(', ')})` : ''}`;
