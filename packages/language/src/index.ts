@@ -1,3 +1,4 @@
+export { calibrate, type ActivationStatistics, type CalibrationOptions } from './calibration.ts';
 export {
   layerNormEpsilon,
   readConfig,
@@ -11,7 +12,12 @@ export type { FinishReason, GenerateOptions, Generation } from './generation.ts'
 export type { DTypes } from './layer.ts';
 export { modelMemory, type ModelMemory } from './memory.ts';
 export { LanguageModel, type LanguageModelOptions } from './model.ts';
-export { packedWeights, packingOf, type PackingFormat, type PackingOptions } from './packing.ts';
+export {
+  weightFormats,
+  weightsIn,
+  type WeightFormat,
+  type WeightFormatOptions,
+} from './packing.ts';
 export { planStep, type KernelTotal, type StepPlan } from './plan-step.ts';
 export { releasedShapes, rwkv7Entries, type Rwkv7Shape } from './rwkv7-shapes.ts';
 export type { FeedOptions, Prompt, Session } from './session.ts';

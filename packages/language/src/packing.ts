@@ -2,8 +2,11 @@ import {
   canPack,
   convert,
   dtypeName,
+  firstNotFinite,
+  FormatError,
   isFloating,
   isPacked,
+  leastError,
   pack,
   q4,
   q8,
@@ -11,83 +14,149 @@ import {
   unpack,
   UsageError,
   viewBytes,
-  type BlockRounding,
+  type DType,
+  type HostArray,
   type PackedDType,
   type PackedSpec,
   type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
+import type { ActivationStatistics } from './calibration.ts';
 
-/** Formats that a model's matrices can be packed in; packed.ts of the tensor package says what they are. */
-export type PackingFormat = 'q8' | 'q4';
+/** What a model's matrices can be kept in; packed.ts of the tensor package says what q8 and q4 are. */
+export const weightFormats = ['f32', 'f16', 'bf16', 'q8', 'q4'] as const;
 
-export interface PackingOptions {
-  /** How the quants of a tensor are chosen; rounding to the nearest where it gives nothing. */
-  readonly rounding?: (name: string, spec: PackedSpec) => BlockRounding | undefined;
+export type WeightFormat = (typeof weightFormats)[number];
+
+export interface WeightFormatOptions {
+  /**
+   * What the matrices are multiplied with, from `calibrate`: errors of rounding to 4 bits are weighed
+   * by it. Without it all count alike.
+   */
+  readonly statistics?: ActivationStatistics | undefined;
 }
 
+/** What matters of a matrix for packing it. */
+type Kind = 'rows' | 'columns' | 'small rows' | 'small columns';
+
 /**
- * How a tensor of an official checkpoint is packed; undefined for one that stays as it is. Matrices that
- * are multiplied row by row have blocks along their rows. The value matrix of the channel mixing is read
- * by columns, so that those that meet a zero are skipped, and low-rank factors lie transposed. What the
- * 4-bit format costs most it leaves at 8 bits: the embedding, of which a step reads one row, and the
- * low-rank factors, which are small.
+ * The matrices of official checkpoints and how they are read. What is multiplied row by row has its blocks
+ * along the rows. The value matrix of the channel mixing is read by columns, so that those that meet a
+ * zero are skipped. Low-rank factors lie transposed; they and the embedding, of which a step reads one
+ * row, are small beside the rest, and 4 bits would cost more there than they save.
  */
-export function packingOf(
+const matrices: readonly (readonly [pattern: RegExp, kind: Kind])[] = [
+  [/^emb\.weight$/, 'small rows'],
+  [/^head\.weight$/, 'rows'],
+  [/\.att\.(receptance|key|value|gate|output)\.weight$/, 'rows'],
+  [/\.ffn\.(key|receptance)\.weight$/, 'rows'],
+  [/\.ffn\.value\.weight$/, 'columns'],
+  [/\.att\.([wavg]1|time_(decay|maa)_w1)$/, 'small columns'],
+  [/\.att\.([wavg]2|time_(decay|maa)_w2)$/, 'small rows'],
+];
+
+function packingOf(kind: Kind, format: 'q8' | 'q4'): PackedDType {
+  const wide = format === 'q4' && !kind.startsWith('small') ? q4 : q8;
+  return kind.endsWith('columns') ? transposedDType(wide) : wide;
+}
+
+/** The dtype that a tensor has in a format; undefined where it stays as it is. */
+function dtypeIn(
   name: string,
   { dtype, shape }: WeightEntry,
-  format: PackingFormat,
-): PackedDType | undefined {
-  if (!isFloating(dtype) || isPacked(dtype)) return undefined;
-  const wide = format === 'q4' ? q4 : q8;
-  const rules: readonly (readonly [pattern: RegExp, dtype: PackedDType])[] = [
-    [/^emb\.weight$/, q8],
-    [/^head\.weight$/, wide],
-    [/\.att\.(receptance|key|value|gate|output)\.weight$/, wide],
-    [/\.ffn\.(key|receptance)\.weight$/, wide],
-    [/\.ffn\.value\.weight$/, transposedDType(wide)],
-    [/\.att\.([wavg]1|time_(decay|maa)_w1)$/, transposedDType(q8)],
-    [/\.att\.([wavg]2|time_(decay|maa)_w2)$/, q8],
-  ];
-  const packed = rules.find(([pattern]) => pattern.test(name))?.[1];
-  return packed && canPack({ dtype: packed, shape }) ? packed : undefined;
+  format: WeightFormat,
+): DType | undefined {
+  const kind = matrices.find(([pattern]) => pattern.test(name))?.[1];
+  if (!kind || !isFloating(dtype)) return undefined;
+  if (format !== 'q8' && format !== 'q4') return dtype === format ? undefined : format;
+  if (isPacked(dtype)) return undefined;
+  const packed = packingOf(kind, format);
+  return canPack({ dtype: packed, shape }) ? packed : undefined;
 }
 
 /**
- * The same weights with their matrices packed, each when it is read. What is packed already stays as it
- * is.
+ * The same weights with their matrices in another format, each converted when it is read. Vectors stay
+ * as they are, and so does what is packed already, or cannot be packed, when the format is a packed one.
  *
- * @throws UsageError for a format that is none.
+ * @throws UsageError for a format that is none, and for statistics of another model. Reading throws
+ * FormatError for numbers that are too large for the format.
  */
-export function packedWeights(
+export function weightsIn(
+  format: WeightFormat,
   source: WeightSource,
-  format: PackingFormat,
-  { rounding }: PackingOptions = {},
+  { statistics }: WeightFormatOptions = {},
 ): WeightSource {
-  if (format !== 'q8' && format !== 'q4') {
+  if (!weightFormats.includes(format)) {
     throw new UsageError(
-      `weights cannot be packed as ${String(format)}; the formats are q8 and q4`,
+      `weights cannot be had in ${String(format)}; the formats are ${weightFormats.join(', ')}`,
     );
   }
-  const packings = new Map<string, PackedSpec>();
-  const tensors = new Map<string, WeightEntry>();
+  const targets = new Map<string, DType>();
   for (const [name, entry] of source.tensors) {
-    const dtype = packingOf(name, entry, format);
-    if (dtype) packings.set(name, { dtype, shape: entry.shape });
-    tensors.set(name, dtype ? { dtype, shape: entry.shape } : entry);
+    const dtype = dtypeIn(name, entry, format);
+    if (dtype) targets.set(name, dtype);
+  }
+  const weights = (name: string, { dtype, shape }: PackedSpec): Float32Array | undefined => {
+    // Along a column all errors meet the same number.
+    if (!statistics || dtype.axis !== -1) return undefined;
+    const known = statistics.meanSquares.get(name);
+    if (known?.length === shape.at(-1)) return known;
+    throw new UsageError(
+      `the statistics have ${known ? `${known.length} channels` : 'nothing'} for matrix '${name}' of ` +
+        `${source.label}, which takes ${shape.at(-1)}; they are of another model: calibrate this one`,
+    );
+  };
+  const roundings = new Map<string, ReturnType<typeof leastError>>();
+  for (const [name, dtype] of targets) {
+    if (!isPacked(dtype) || dtype.bits !== 4) continue;
+    const spec = { dtype, shape: source.tensors.get(name)!.shape };
+    roundings.set(name, leastError(dtype, weights(name, spec)));
   }
   return {
-    label: `${source.label} as ${format}`,
-    tensors,
+    label: source.label,
+    tensors: new Map(
+      Array.from(source.tensors, ([name, { dtype, shape }]) => [
+        name,
+        { dtype: targets.get(name) ?? dtype, shape },
+      ]),
+    ),
     metadata: source.metadata,
     async read(name, options) {
       const bytes = await source.read(name, options);
-      const spec = packings.get(name);
-      if (!spec) return bytes;
-      return pack(spec, asFloats(source.tensors.get(name)!, bytes), rounding?.(name, spec));
+      const dtype = targets.get(name);
+      if (!dtype) return bytes;
+      const { shape } = source.tensors.get(name)!;
+      const values = asFloats(source.tensors.get(name)!, bytes);
+      checkFinite(values, name, source.label);
+      if (isPacked(dtype)) return pack({ dtype, shape }, values, roundings.get(name));
+      const converted = convert(values, 'f32', dtype);
+      checkRange(converted, dtype, name, source.label);
+      return new Uint8Array(converted.buffer, converted.byteOffset, converted.byteLength);
     },
     close: () => source.close(),
   };
+}
+
+function checkFinite(values: Float32Array, name: string, label: string): void {
+  const bad = firstNotFinite(values, 'f32');
+  if (bad < 0) return;
+  throw new FormatError(
+    `element ${bad} of tensor '${name}' of ${label} is not a finite number; ` +
+      'the checkpoint is damaged or its training diverged: use another one',
+  );
+}
+
+function checkRange(
+  converted: HostArray,
+  dtype: 'f32' | 'f16' | 'bf16' | 'i32' | 'u32',
+  name: string,
+  label: string,
+): void {
+  const bad = firstNotFinite(converted, dtype);
+  if (bad < 0) return;
+  throw new FormatError(
+    `element ${bad} of tensor '${name}' of ${label} is too large for ${dtype}; take bf16 or f32`,
+  );
 }
 
 /** The numbers of a tensor's bytes. */

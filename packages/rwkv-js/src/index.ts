@@ -1,13 +1,16 @@
 export { openCpu } from '@rwkv-js/core';
 export {
+  calibrate,
   LanguageModel,
   modelMemory,
-  packedWeights,
   planStep,
   readConfig,
   recordStep,
   releasedShapes,
   rwkv7Entries,
+  weightFormats,
+  weightsIn,
+  type ActivationStatistics,
   type FeedOptions,
   type FinishReason,
   type GenerateOptions,
@@ -22,6 +25,7 @@ export {
   type SessionState,
   type StepPlan,
   type StepShape,
+  type WeightFormat,
 } from '@rwkv-js/language';
 export { stories } from '@rwkv-js/stories';
 export {
