@@ -1,5 +1,7 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
+import { calibrateCommand } from './commands/calibrate.ts';
+import { convertCommand } from './commands/convert.ts';
 import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -16,6 +18,8 @@ const commands = [
   evalCommand,
   logitsCommand,
   planCommand,
+  convertCommand,
+  calibrateCommand,
 ];
 
 /** The whole command line. Its mistakes are thrown as CommanderErrors, after a line about them. */

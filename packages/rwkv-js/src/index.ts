@@ -48,9 +48,11 @@ export {
   encodeSafetensors,
   openWeights,
   writeSafetensors,
+  writeWeights,
   type OpenedWeights,
   type WeightInput,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';
 export { deviceNames, openDevice } from './open-device.ts';
 export { openTokenizer } from './open-tokenizer.ts';
+export { readStatistics, writeStatistics } from './statistics-file.ts';

@@ -1,4 +1,9 @@
-import { LanguageModel, type LanguageModelOptions } from '@rwkv-js/language';
+import {
+  LanguageModel,
+  weightsIn,
+  type LanguageModelOptions,
+  type WeightFormat,
+} from '@rwkv-js/language';
 import { stories } from '@rwkv-js/stories';
 import { UsageError } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
@@ -6,6 +11,8 @@ import { openWeights, type WeightInput } from '@rwkv-js/weights';
 import { tokenizerFor } from './open-tokenizer.ts';
 
 export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'> {
+  /** What the matrices are kept in on the device, such as `q8`; as the file has them without it. */
+  readonly format?: WeightFormat | undefined;
   /**
    * The model's vocabulary, in the World vocabulary's file format: a path, an address, a Blob, bytes,
    * or a tokenizer. Models with 256 tokens read bytes without one; others then take token ids only.
@@ -47,10 +54,11 @@ export async function loadModel(
   }
   const source = await openWeights(input, { signal: options.signal });
   try {
-    const { vocabulary, ...rest } = options;
+    const { vocabulary, format, ...rest } = options;
     const rows = source.tensors.get('emb.weight')?.shape[0] ?? 0;
     const tokenizer = await tokenizerFor(vocabulary, rows, { signal: options.signal });
-    return await LanguageModel.load(source, { ...rest, tokenizer });
+    const weights = format === undefined ? source : weightsIn(format, source);
+    return await LanguageModel.load(weights, { ...rest, tokenizer });
   } finally {
     await source.close();
   }

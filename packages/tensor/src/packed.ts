@@ -210,7 +210,8 @@ export function nearest({ bits, scale: scaleType }: PackedDType): BlockRounding 
   const halves = halfValues('f16');
   return (values, quants) => {
     let largest = 0;
-    for (const value of values) {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
       if (Math.abs(value) > Math.abs(largest)) largest = value;
       // A scale that is no number makes everything computed with the block none.
       if (Number.isNaN(value)) return NaN;
@@ -240,7 +241,8 @@ export function quantsOf(
 /** Adding and taking away 1.5 · 2^52 leaves no room for a fraction, and ties go to even. */
 const shifter = 1.5 * 2 ** 52;
 
-function roundHalfEven(value: number): number {
+/** The nearest whole number, halves to even, of a number whose magnitude is below 2^51. */
+export function roundHalfEven(value: number): number {
   return value + shifter - shifter;
 }
 

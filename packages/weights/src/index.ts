@@ -10,3 +10,4 @@ export {
   type SafetensorsWriter,
   type TensorWithData,
 } from './safetensors-write.ts';
+export { writeWeights, type WriteProgress, type WriteWeightsOptions } from './write-weights.ts';
