@@ -6,6 +6,7 @@ import {
   readConfig,
   stories,
   UsageError,
+  vocabularyOf,
   type Device,
   type LanguageModel,
   type ModelConfig,
@@ -60,8 +61,8 @@ export function parameterCount({ tensors }: WeightSource): number {
 export function checkVocabulary({ path, config }: ModelFile, { vocab }: ModelOptions): void {
   if (path === undefined || vocab !== undefined || config.vocabularySize === 256) return;
   throw new UsageError(
-    `${path} holds no vocabulary for its ${config.vocabularySize} tokens; give it with --vocab, ` +
-      'such as rwkv_vocab_v20230424.txt for World models',
+    `${path} holds no vocabulary for its ${config.vocabularySize} tokens; give it with --vocab: ` +
+      vocabularyOf(config.vocabularySize),
   );
 }
 

@@ -47,7 +47,7 @@ export const modelArgument = {
 
 export const vocabularyOption = new Option(
   '--vocab <file>',
-  "the model's vocabulary, in the World vocabulary's format " +
+  "the model's vocabulary: the World vocabulary's text, a tokenizer.json, or JSON of ids and tokens " +
     '(default: of the embedded model; bytes for models with 256 tokens)',
 );
 

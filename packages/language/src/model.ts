@@ -6,7 +6,7 @@ import {
   type LoadProgress,
   type WeightSource,
 } from '@rwkv-js/tensor';
-import type { Tokenizer } from '@rwkv-js/tokenizer';
+import { vocabularyOf, type Tokenizer } from '@rwkv-js/tokenizer';
 import { readConfig, type ModelConfig } from './config.ts';
 import { Generation, type GenerateOptions } from './generation.ts';
 import { ModelRuntime } from './runtime.ts';
@@ -139,6 +139,7 @@ function checkTokenizer(tokenizer: Tokenizer, config: ModelConfig, label: string
   if (tokenizer.vocabularySize <= vocabularySize && vocabularySize <= tokenizer.paddedSize) return;
   throw new UsageError(
     `${label} has ${vocabularySize} rows of embedding, and vocabulary ${tokenizer.name} has ids up ` +
-      `to ${tokenizer.vocabularySize - 1}; they do not belong together: give the model's own vocabulary`,
+      `to ${tokenizer.vocabularySize - 1}; they do not belong together: give the model's own ` +
+      `vocabulary, ${vocabularyOf(vocabularySize)}`,
   );
 }

@@ -43,7 +43,14 @@ export {
   type LoadProgress,
   type WeightSource,
 } from '@rwkv-js/tensor';
-export { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
+export {
+  ByteTokenizer,
+  packVocabulary,
+  parseTokenizer,
+  vocabularyOf,
+  type EncodeOptions,
+  type Tokenizer,
+} from '@rwkv-js/tokenizer';
 export {
   encodeSafetensors,
   openWeights,

@@ -31,6 +31,20 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+/** The model with another number of tokens, whose weights are zeros. */
+async function withRows(rows: number): Promise<Uint8Array> {
+  const source = specificationWeights('7');
+  const tensors = await Promise.all(
+    [...source.tensors].map(async ([name, { dtype, shape }]) => {
+      const sized = name === 'emb.weight' || name === 'head.weight';
+      if (!sized) return { name, dtype, shape, data: viewBytes(dtype, await source.read(name)) };
+      const data = new Uint8Array(rows * shape[1]! * (dtype === 'f32' ? 4 : 2));
+      return { name, dtype, shape: [rows, shape[1]!], data };
+    }),
+  );
+  return encodeSafetensors(tensors);
+}
+
 describe('loadModel', () => {
   test('loads the embedded model with its vocabulary and the settings of its card', async () => {
     await using model = await loadModel({ device });
@@ -69,6 +83,36 @@ describe('loadModel', () => {
     await expect(loadModel(bytes, { device, vocabulary: stories.vocabulary })).rejects.toThrow(
       'they do not belong together: give the model',
     );
+  });
+
+  test('names model and vocabulary that do not belong together, and which would', async () => {
+    const ids = (count: number) =>
+      new TextEncoder().encode(
+        JSON.stringify(
+          Object.fromEntries(
+            Array.from({ length: count }, (_, id) => [
+              id,
+              [...String(id)].map((digit) => digit.charCodeAt(0)),
+            ]),
+          ),
+        ),
+      );
+    const attempt = async (rows: number, tokens: number) => {
+      const vocabulary = new File([ids(tokens)], 'vocab.json');
+      await using model = await loadModel(await withRows(rows), { device, vocabulary });
+      return model.tokenizer!.vocabularySize;
+    };
+    await expect(attempt(50277, 65530)).rejects.toThrow(
+      /has 50277 rows of embedding, and vocabulary vocab\.json has ids up to 65529; .*20B_tokenizer\.json/,
+    );
+    await expect(attempt(65536, 50277)).rejects.toThrow(
+      /has 65536 rows .* up to 50276; .*rwkv_vocab_v20230424\.txt/,
+    );
+    await expect(attempt(256, 65530)).rejects.toThrow(/has 256 rows .* reads bytes/);
+    expect(await attempt(65536, 65530)).toBe(65530);
+    expect(await attempt(50277, 50277)).toBe(50277);
+    await using model = await loadModel(await withRows(256), { device });
+    expect(model.tokenizer!.name).toBe('bytes');
   });
 
   test('says that a device is missing, or still a promise', async () => {

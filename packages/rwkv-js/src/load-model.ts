@@ -14,7 +14,7 @@ export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'
   /** What the matrices are kept in on the device, such as `q8`; as the file has them without it. */
   readonly format?: WeightFormat | undefined;
   /**
-   * The model's vocabulary, in the World vocabulary's file format: a path, an address, a Blob, bytes,
+   * The model's vocabulary, in any format that `openTokenizer` knows: a path, an address, a Blob, bytes,
    * or a tokenizer. Models with 256 tokens read bytes without one; others then take token ids only.
    */
   readonly vocabulary?: WeightInput | Tokenizer | undefined;

@@ -1,12 +1,14 @@
 import { UsageError } from '@rwkv-js/tensor';
-import { ByteTokenizer, parseVocabulary, type Tokenizer } from '@rwkv-js/tokenizer';
+import { ByteTokenizer, parseTokenizer, type Tokenizer } from '@rwkv-js/tokenizer';
 import { openSource, type WeightInput } from '@rwkv-js/weights';
 
 /** Far above the size of any vocabulary, far below what would hurt. */
 const largestVocabulary = 64 * 1024 * 1024;
 
 /**
- * The tokenizer of a vocabulary file, which is in the World vocabulary's format.
+ * The tokenizer of a vocabulary file. Its format is recognised by what is in it: the World vocabulary's
+ * text, a `tokenizer.json` (GPT-NeoX 20B, as the Pile models have it; words, as the MIDI models), JSON of
+ * ids and tokens, or a packed vocabulary.
  *
  * @param input a path, an address, a Blob or bytes
  * @throws FormatError for a file that is no such vocabulary; UsageError for one that is not there.
@@ -23,7 +25,7 @@ export async function openTokenizer(
           'a vocabulary file has a few million at most: is it the model itself?',
       );
     }
-    return parseVocabulary(await source.read(0, source.size, options), source.label);
+    return parseTokenizer(await source.read(0, source.size, options), source.label);
   } finally {
     await source.close();
   }

@@ -22,3 +22,10 @@ test('the byte tokenizer gives back all bytes', () => {
     { seed: 4 },
   );
 });
+
+test('with 128 ids they are the codes of ASCII, and other bytes are refused', () => {
+  const ascii = new ByteTokenizer(128);
+  expect([...ascii.encode('X:1')]).toEqual([88, 58, 49]);
+  expect([ascii.vocabularySize, ascii.paddedSize]).toEqual([128, 128]);
+  expect(() => ascii.encode('aé')).toThrow('found the byte 0xc3 at byte 1, expected ASCII');
+});

@@ -1,6 +1,12 @@
+export { BpeTokenizer } from './bpe-tokenizer.ts';
 export { ByteTokenizer } from './byte-tokenizer.ts';
 export { FormatError, UsageError } from './errors.ts';
+export { packVocabulary, unpackVocabulary } from './packed-vocabulary.ts';
+export { parseTokenizer } from './parse-tokenizer.ts';
 export { parseVocabulary } from './parse-vocabulary.ts';
 export type { TextStream } from './text-stream.ts';
-export type { Tokenizer } from './tokenizer.ts';
+export type { EncodeOptions, Tokenizer } from './tokenizer.ts';
+export { vocabularyOf } from './vocabulary-of.ts';
+export { worldFromGgufTokens } from './world-from-gguf.ts';
+export type { WordLevelTokenizer } from './word-level-tokenizer.ts';
 export type { WorldTokenizer } from './world-tokenizer.ts';

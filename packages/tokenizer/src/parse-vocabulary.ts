@@ -1,16 +1,10 @@
 import { FormatError } from './errors.ts';
 import { quoted, readPythonLiteral } from './python-literal.ts';
-import type { TokenTable } from './table-tokenizer.ts';
+import { refuseOtherFiles } from './refuse-other-files.ts';
 import { toBytes } from './to-bytes.ts';
-import { Trie } from './trie.ts';
-import type { TokenList } from './trie.ts';
-import { WorldTokenizer } from './world-tokenizer.ts';
-
-/** Tables are as long as the largest id, so a file must not be able to ask for any id it likes. */
-const LARGEST_ID = 0xfffff;
-
-/** Encoding looks ahead by the longest token at each step, so this bounds its time. */
-const LONGEST_TOKEN = 1024;
+import { LARGEST_ID, LONGEST_TOKEN, type TokenList } from './token-list.ts';
+import { worldFromList } from './world-from-list.ts';
+import type { WorldTokenizer } from './world-tokenizer.ts';
 
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -30,35 +24,13 @@ const SPACE = 0x20;
  */
 export function parseVocabulary(source: string | Uint8Array, label: string): WorldTokenizer {
   const file = toBytes(source, `Reading the vocabulary ${label}`);
-  refuseOtherFiles(file, label);
-  const tokens = readLines(file, label);
-  const trie = new Trie(tokens, (first, second) => {
-    throw lineError(
-      label,
-      second + 1,
-      `the bytes of the token of line ${first + 1} again`,
-      'a token that is not there yet',
-    );
+  refuseOtherFiles(file, label, 'lines of an id, a Python literal and a length');
+  return worldFromList(label, readLines(file, label), {
+    place: (n) => `line ${n + 1}`,
+    fail(n, found, expected) {
+      throw lineError(label, n + 1, found, expected);
+    },
   });
-  return new WorldTokenizer(label, tableById(tokens, label), trie);
-}
-
-/** What people get when a download went wrong has a message of its own. */
-function refuseOtherFiles(file: Uint8Array, label: string): void {
-  const start = new TextDecoder().decode(file.subarray(0, 64)).trimStart();
-  const found =
-    file.length === 0
-      ? 'an empty file'
-      : start.startsWith('<')
-        ? 'a web page or XML'
-        : start.startsWith('version https://git-lfs')
-          ? 'a Git LFS pointer in place of the file'
-          : undefined;
-  if (found === undefined) return;
-  throw new FormatError(
-    `Reading the vocabulary ${label}: found ${found}, expected lines of an id, a Python literal ` +
-      `and a length; download the vocabulary file itself.`,
-  );
 }
 
 /** Reads every line; token `n` of the list is that of line `n + 1`. */
@@ -108,27 +80,6 @@ function readLines(file: Uint8Array, label: string): TokenList {
     start = next + 1;
   }
   return { bytes: bytes.slice(0, offsets[lines]), offsets, ids };
-}
-
-function tableById({ bytes, offsets, ids }: TokenList, label: string): TokenTable {
-  let size = 1;
-  for (let n = 0; n < ids.length; n++) size = Math.max(size, ids[n] + 1);
-  const starts = new Int32Array(size);
-  const ends = new Int32Array(size);
-  for (let n = 0; n < ids.length; n++) {
-    const id = ids[n];
-    if (ends[id] !== 0) {
-      throw lineError(
-        label,
-        n + 1,
-        `the id ${id} of line ${ids.indexOf(id) + 1} again`,
-        'an id that is not there yet',
-      );
-    }
-    starts[id] = offsets[n];
-    ends[id] = offsets[n + 1];
-  }
-  return { bytes, starts, ends };
 }
 
 function refuseInvalidUtf8(file: Uint8Array, label: string): void {

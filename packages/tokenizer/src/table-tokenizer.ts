@@ -1,7 +1,7 @@
 import { UsageError } from './errors.ts';
 import { textStream, type TextStream } from './text-stream.ts';
-import { toBytes, typeName } from './to-bytes.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import { typeName } from './to-bytes.ts';
+import type { EncodeOptions, Tokenizer } from './tokenizer.ts';
 
 /** The bytes of all tokens in one array: token `id` has `bytes[starts[id]]` up to `ends[id]`. */
 export interface TokenTable {
@@ -20,15 +20,14 @@ export abstract class TableTokenizer implements Tokenizer {
   constructor(name: string, table: TokenTable) {
     this.name = name;
     this.vocabularySize = table.starts.length;
-    this.paddedSize = 2 ** (32 - Math.clz32(this.vocabularySize - 1));
+    this.paddedSize =
+      this.vocabularySize > 256
+        ? Math.ceil(this.vocabularySize / 256) * 256
+        : 2 ** (32 - Math.clz32(this.vocabularySize - 1));
     this.#table = table;
   }
 
-  encode(text: string | Uint8Array): Uint32Array {
-    return this.encodeBytes(toBytes(text, `Encoding with the vocabulary ${this.name}`));
-  }
-
-  protected abstract encodeBytes(bytes: Uint8Array): Uint32Array;
+  abstract encode(text: string | Uint8Array, options?: EncodeOptions): Uint32Array;
 
   decode(ids: ArrayLike<number>): string {
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.decodeBytes(ids));

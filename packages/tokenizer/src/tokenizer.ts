@@ -1,8 +1,19 @@
 import type { TextStream } from './text-stream.ts';
 
+/** How a text is encoded. */
+export interface EncodeOptions {
+  /**
+   * Whether special tokens, such as `<|endoftext|>`, are found in the text. They are text by default,
+   * so that nobody can end a text, or begin another, by what they write. The World vocabulary has
+   * none.
+   */
+  readonly specialTokens?: boolean | undefined;
+}
+
 /**
- * Text to token ids and back. Every tokenizer of this package works on bytes: a string is its
- * UTF-8 encoding, and any bytes go through unchanged, valid UTF-8 or not.
+ * Text to token ids and back. The tokenizers of this package work on bytes: a string is its UTF-8
+ * encoding, and bytes go through unchanged, valid UTF-8 or not, where the vocabulary does not itself
+ * ask for another form of the text: GPT-NeoX for NFC, a vocabulary of words for lower case.
  */
 export interface Tokenizer {
   /** What messages call it: the label the vocabulary was read under, or `bytes`. */
@@ -13,9 +24,9 @@ export interface Tokenizer {
 
   /**
    * Ids from 0 up to this number, excluded, can be decoded. It is `vocabularySize` rounded up to a
-   * power of two, because models pad their embedding: the World vocabulary ends at 65529, its
-   * models have 65536 rows, and may sample any of them. Ids without bytes decode to nothing. A
-   * model with more rows than this was made for another vocabulary.
+   * multiple of 256 (to a power of two, below 256), because models pad their embedding: the World
+   * vocabulary ends at 65529, its models have 65536 rows, and may sample any of them. Ids without
+   * bytes decode to nothing. A model with more rows than this was made for another vocabulary.
    */
   readonly paddedSize: number;
 
@@ -25,9 +36,10 @@ export interface Tokenizer {
    *
    * @param text A string, whose lone surrogates become U+FFFD as with TextEncoder, or bytes, which
    *   are encoded as they are.
-   * @throws UsageError if the text needs a byte that no token has; never for the World vocabulary.
+   * @throws UsageError if the text needs a byte, or a word, that no token has; never for the World
+   *   vocabulary.
    */
-  encode(text: string | Uint8Array): Uint32Array;
+  encode(text: string | Uint8Array, options?: EncodeOptions): Uint32Array;
 
   /**
    * The text of token ids: their bytes, end to end, read as UTF-8 with U+FFFD for what is not
@@ -38,7 +50,7 @@ export interface Tokenizer {
   decode(ids: ArrayLike<number>): string;
 
   /**
-   * The bytes of token ids, end to end; the exact inverse of `encode`.
+   * The bytes of token ids, end to end; the exact inverse of `encode`, but for normalization.
    *
    * @throws UsageError for an id that is not an integer from 0 to `paddedSize - 1`.
    */

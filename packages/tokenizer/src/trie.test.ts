@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Trie } from './trie.ts';
+import { buildTrie } from './build-trie.ts';
+import type { Trie } from './trie.ts';
 
 function list(tokens: Uint8Array[]) {
   const offsets = new Int32Array(tokens.length + 1);
@@ -13,7 +14,7 @@ function list(tokens: Uint8Array[]) {
 }
 
 function build(tokens: Uint8Array[]): Trie {
-  return new Trie(list(tokens), (first, second) => {
+  return buildTrie(list(tokens), (first, second) => {
     throw new Error(`duplicate ${first} ${second}`);
   });
 }

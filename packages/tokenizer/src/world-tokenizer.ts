@@ -1,27 +1,29 @@
 import { UsageError } from './errors.ts';
 import { TableTokenizer } from './table-tokenizer.ts';
 import type { TokenTable } from './table-tokenizer.ts';
+import { toBytes } from './to-bytes.ts';
 import type { Trie } from './trie.ts';
 
 /**
- * The tokenizer of the RWKV World models (specs/rwkv.md §7.1), for any vocabulary of that format:
- * the longest token that the rest of the bytes begins with, again and again. No normalisation, no
- * splitting into words, no special tokens: the text `<|endoftext|>` is text.
+ * The tokenizer of the RWKV World models (specs/rwkv.md §7.1), for any list of tokens: the longest
+ * token that the rest of the bytes begins with, again and again. No normalisation, no splitting into
+ * words, no special tokens: the text `<|endoftext|>` is text.
  *
- * Id 0 is end of text. It has no bytes: it decodes to nothing and `encode` never gives it.
- * `parseVocabulary` makes one.
+ * In the World vocabulary id 0 is end of text. It has no bytes: it decodes to nothing and `encode`
+ * never gives it. `parseTokenizer`, `worldFromGgufTokens` and `unpackVocabulary` make one.
  */
 export class WorldTokenizer extends TableTokenizer {
-  readonly #trie: Trie;
+  /** Of the tokens of the table. */
+  readonly trie: Trie;
 
-  /** @param trie Of the tokens of the table. */
   constructor(name: string, table: TokenTable, trie: Trie) {
     super(name, table);
-    this.#trie = trie;
+    this.trie = trie;
   }
 
-  protected override encodeBytes(bytes: Uint8Array): Uint32Array {
-    return this.#trie.encode(bytes, (position) => {
+  override encode(text: string | Uint8Array): Uint32Array {
+    const bytes = toBytes(text, `Encoding with the vocabulary ${this.name}`);
+    return this.trie.encode(bytes, (position) => {
       const byte = bytes[position].toString(16).padStart(2, '0');
       throw new UsageError(
         `Encoding with the vocabulary ${this.name}: found the byte 0x${byte} at byte ${position} ` +
