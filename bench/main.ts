@@ -1,6 +1,7 @@
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   cpu: async () => (await import('./cpu.ts')).benchCpu(),
   load: async () => (await import('./load.ts')).benchLoad(),
+  peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),
 };
 

@@ -1,6 +1,8 @@
 /**
- * How fast the World tokenizer reads its vocabulary, encodes and decodes, on one core.
+ * How fast the tokenizers read their vocabularies, encode and decode, on one core; that of GPT-NeoX 20B
+ * beside @huggingface/tokenizers on the same file and text.
  *
+ *   npm run bench -- peers        once, to compare
  *   npm run bench -- tokenizer
  *
  * Needs the vocabulary and the texts of ../shared. A row is a text of about 4 MB; MB are 10^6 bytes
@@ -8,7 +10,14 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { parseVocabulary } from '@rwkv-js/tokenizer';
+import {
+  packVocabulary,
+  parseTokenizer,
+  parseVocabulary,
+  unpackVocabulary,
+} from '@rwkv-js/tokenizer';
+import { openPeer } from './peers.ts';
+import { formatTable } from './table.ts';
 
 const SIZE = 4_000_000;
 const RUNS = 15;
@@ -21,15 +30,15 @@ interface Times {
 }
 
 /** Milliseconds of one call, of several after two to warm up. */
-function measure(call: () => void): Times {
+function measure(call: () => void, runs = RUNS): Times {
   const times: number[] = [];
-  for (let run = -2; run < RUNS; run++) {
+  for (let run = -2; run < runs; run++) {
     const start = performance.now();
     call();
     if (run >= 0) times.push(performance.now() - start);
   }
   times.sort((a, b) => a - b);
-  return { median: times[RUNS >> 1], fastest: times[0], slowest: times[RUNS - 1] };
+  return { median: times[runs >> 1], fastest: times[0], slowest: times[runs - 1] };
 }
 
 /** The bytes again and again, up to the size of a text. */
@@ -97,14 +106,30 @@ const firstStart = performance.now();
 const tokenizer = parseVocabulary(file, 'World');
 const first = performance.now() - firstStart;
 const parse = measure(() => parseVocabulary(file, 'World'));
+const packed = packVocabulary(tokenizer);
+const unpackStart = performance.now();
+unpackVocabulary(packed, 'World');
+const firstUnpack = performance.now() - unpackStart;
+const unpack = measure(() => unpackVocabulary(packed, 'World'));
+console.log(
+  `unpackVocabulary, World, ${packed.length} bytes: first ${firstUnpack.toFixed(1)} ms, then median ` +
+    `${unpack.median.toFixed(1)} ms (${unpack.fastest.toFixed(1)} to ${unpack.slowest.toFixed(1)})`,
+);
 console.log(
   `parseVocabulary, World: first ${first.toFixed(0)} ms, then median ${parse.median.toFixed(0)} ms ` +
     `(${parse.fastest.toFixed(0)} to ${parse.slowest.toFixed(0)})\n`,
 );
 
-const rows = [
-  ['text', 'bytes a token', 'encode MB/s', 'spread', 'encode string', 'decode MB/s', 'spread'],
+const heading = [
+  'World',
+  'bytes a token',
+  'encode MB/s',
+  'spread',
+  'encode string',
+  'decode MB/s',
+  'spread',
 ];
+const rows: string[][] = [];
 for (const [name, piece] of [
   ['English', english()],
   ['Chinese', chinese()],
@@ -131,9 +156,68 @@ for (const [name, piece] of [
     spread(decode),
   ]);
 }
-const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-for (const row of rows) {
+console.log(`${formatTable(heading, rows)}\n`);
+await benchNeox();
+
+/** GPT-NeoX 20B, with texts that the peer takes no minute for. */
+async function benchNeox(): Promise<void> {
+  const zipped = new URL('tokenizer/neox/20B_tokenizer.json.gz', data);
+  if (!existsSync(zipped)) return;
+  const json = gunzipSync(readFileSync(zipped));
+  const start = performance.now();
+  const neox = parseTokenizer(json, 'NeoX');
+  const seconds = performance.now() - start;
+  const peer = await openPeer<typeof Peer>('@huggingface/tokenizers');
+  const peerStart = performance.now();
+  const other = peer && new peer.module.Tokenizer(JSON.parse(json.toString()), {});
+  const peerSeconds = performance.now() - peerStart;
   console.log(
-    row.map((cell, i) => (i ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  '),
+    `tokenizer.json, GPT-NeoX 20B: first ${seconds.toFixed(0)} ms` +
+      (peer ? `; @huggingface/tokenizers ${peer.version}: ${peerSeconds.toFixed(0)} ms` : ''),
+  );
+  const size = 500_000;
+  const table = (['English', 'Chinese', 'code'] as const).map((name) => {
+    const piece = { English: english, Chinese: chinese, code }[name]();
+    // Cut at a character, so that text and bytes are the same.
+    const text = new TextDecoder().decode(fill(piece).subarray(0, size), { stream: true });
+    const ids = neox.encode(text, { specialTokens: true });
+    const rate = (milliseconds: number) => (size / 1000 / milliseconds).toFixed(1);
+    const ours = measure(() => neox.encode(text));
+    const decode = measure(() => neox.decode(ids));
+    const theirs = other && measure(() => other.encode(text, { add_special_tokens: false }), 3);
+    const theirIds = other?.encode(text, { add_special_tokens: false }).ids;
+    return [
+      name,
+      (size / ids.length).toFixed(2),
+      rate(ours.median),
+      `${rate(ours.slowest)} to ${rate(ours.fastest)}`,
+      rate(decode.median),
+      theirs ? rate(theirs.median) : '',
+      theirIds ? (theirIds.join() === ids.join() ? 'yes' : 'NO') : '',
+    ];
+  });
+  console.log(
+    formatTable(
+      [
+        'GPT-NeoX 20B',
+        'bytes a token',
+        'encode MB/s',
+        'spread',
+        'decode MB/s',
+        'peer encode MB/s',
+        'same tokens',
+      ],
+      table,
+    ),
   );
 }
+
+/** What is used of the peer. */
+declare const Peer: {
+  readonly Tokenizer: new (
+    tokenizer: unknown,
+    settings: object,
+  ) => {
+    encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: number[] };
+  };
+};

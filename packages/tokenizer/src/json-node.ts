@@ -4,19 +4,37 @@ import { jsonErrorAt } from './json-error.ts';
 /** A value of a JSON file, which knows where it stands: every message names the file and the place. */
 export class JsonNode {
   readonly value: unknown;
-  readonly path: string;
   readonly #label: string;
+  readonly #parent: JsonNode | undefined;
+  readonly #key: string | number;
 
-  private constructor(value: unknown, path: string, label: string) {
+  private constructor(
+    value: unknown,
+    label: string,
+    parent?: JsonNode | undefined,
+    key: string | number = '',
+  ) {
     this.value = value;
-    this.path = path;
     this.#label = label;
+    this.#parent = parent;
+    this.#key = key;
+  }
+
+  /** Where it stands: `model.merges[3]`. Made when it is asked for: a file has 100,000 values. */
+  get path(): string {
+    if (this.#parent === undefined) return '';
+    const before = this.#parent.path;
+    if (typeof this.#key === 'number') return `${before}[${this.#key}]`;
+    if (!/^[A-Za-z_]\w*$/.test(this.#key)) {
+      return `${before}[${JSON.stringify(this.#key.slice(0, 40))}]`;
+    }
+    return before === '' ? this.#key : `${before}.${this.#key}`;
   }
 
   /** @throws FormatError for what is not JSON, with the line and the column. */
   static parse(text: string, label: string): JsonNode {
     try {
-      return new JsonNode(JSON.parse(text), '', label);
+      return new JsonNode(JSON.parse(text), label);
     } catch (cause) {
       const { at, expected } = jsonErrorAt(text);
       const before = text.slice(0, at).split('\n');
@@ -32,7 +50,7 @@ export class JsonNode {
   }
 
   fail(found: string, expected: string): never {
-    const place = this.path === '' ? '' : `, at ${this.path}`;
+    const place = this.#parent === undefined ? '' : `, at ${this.path}`;
     throw new FormatError(
       `Reading the vocabulary ${this.#label}${place}: found ${found}, expected ${expected}; use an ` +
         `unchanged copy of the file.`,
@@ -76,9 +94,7 @@ export class JsonNode {
 
   elements(expected = 'an array'): JsonNode[] {
     if (!Array.isArray(this.value)) return this.fail(this.shown, expected);
-    return this.value.map(
-      (value: unknown, n) => new JsonNode(value, `${this.path}[${n}]`, this.#label),
-    );
+    return this.value.map((value: unknown, n) => this.#child(value, n));
   }
 
   string(expected = 'a string'): string {
@@ -109,9 +125,7 @@ export class JsonNode {
     }
   }
 
-  #child(value: unknown, key: string): JsonNode {
-    const step = /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key.slice(0, 40))}]`;
-    const path = this.path === '' && step.startsWith('.') ? key : this.path + step;
-    return new JsonNode(value, path, this.#label);
+  #child(value: unknown, key: string | number): JsonNode {
+    return new JsonNode(value, this.#label, this, key);
   }
 }
