@@ -1,21 +1,26 @@
 import { dtypeName, type DType, type PackedDType } from '@rwkv-js/tensor';
 
-/** An element type as weight files know it; named as safetensors does. */
+/** An element type as weight files know it. */
 export interface ElementType {
+  /** As safetensors names it, or as ggml names formats of blocks: `BF16`, `Q4_K`. */
   readonly name: string;
-  readonly bits: number;
-  /** The family's dtype, where it has one. */
+  /** The dtype that its tensors are read in; undefined where they cannot be read. */
   readonly dtype: DType | undefined;
 }
 
-const make = (name: string, bits: number, dtype?: DType): ElementType => ({
+/** An element type whose elements all take the same space. */
+export interface PlainElementType extends ElementType {
+  readonly bits: number;
+}
+
+const make = (name: string, bits: number, dtype?: DType): PlainElementType => ({
   name,
   bits,
   dtype,
 });
 
 /** Every element type of safetensors 0.8; torch storages use a part of them. */
-export const elementTypes: ReadonlyMap<string, ElementType> = new Map(
+export const elementTypes: ReadonlyMap<string, PlainElementType> = new Map(
   [
     make('F32', 32, 'f32'),
     make('F16', 16, 'f16'),
@@ -42,12 +47,11 @@ export const elementTypes: ReadonlyMap<string, ElementType> = new Map(
 
 /** The element type of tensors that are packed by this family. */
 export function packedElementType(dtype: PackedDType): ElementType {
-  const scaleBits = dtype.scale === 'f16' ? 16 : 32;
-  return { name: dtypeName(dtype), bits: dtype.bits + scaleBits / dtype.block, dtype };
+  return { name: dtypeName(dtype), dtype };
 }
 
 /** The element type of a name that is known to exist. */
-export function elementType(name: string): ElementType {
+export function elementType(name: string): PlainElementType {
   const type = elementTypes.get(name);
   if (!type) throw new Error(`no element type ${name}`);
   return type;

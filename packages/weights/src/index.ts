@@ -1,7 +1,16 @@
+export { type BlockEncoding, type BlockFormat } from './blocks/block-format.ts';
+export { blockEncodings, blockFormats } from './blocks/block-formats.ts';
 export { type ByteSource, type ReadOptions } from './byte-source.ts';
+export { type MetadataList, type MetadataValue, type StoredVocabulary } from './container.ts';
 export { type FileSink } from './file-sink.ts';
 export { openSource, type WeightInput } from './open-source.ts';
-export { openWeights, type OpenedWeights, type UnsupportedEntry } from './open-weights.ts';
+export { type WeightFiles } from './open-files.ts';
+export {
+  openWeights,
+  type OpenedEntry,
+  type OpenedWeights,
+  type UnsupportedEntry,
+} from './open-weights.ts';
 export { type TensorToWrite } from './safetensors-layout.ts';
 export {
   encodeSafetensors,

@@ -178,12 +178,14 @@ describe('files that are no weights', () => {
     ['a web page', text('\n <!doctype HTML><html><body>404</body></html>'), /web page/],
     ['a web page without doctype', text('<html>\n  <body>404</body></html>'), /web page/],
     ['an error of a file server', text('<?xml version="1.0"?><Error/>'), /XML/],
-    ['a GGUF file', text('GGUF\x03\0\0\0{\0\0\0\0\0\0\0'), /GGUF/],
-    ['an rwkv.cpp file', text('fmgge\0\0\0{\0\0\0'), /rwkv\.cpp/],
     ['an old ggml file', text('lmgge\0\0\0{\0\0\0'), /ggml/],
     ['a tar archive', tar, /tar archive/],
     ['a gzip file', Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 0, 3), /gzip/],
-    ['a sharded index', text('{"metadata": {}, "weight_map": {"a": "b"}}'), /several files/],
+    [
+      'an index without its files',
+      text('{"metadata": {}, "weight_map": {"a": "b"}}'),
+      /its file "b" cannot be opened.*give the files together: openWeights\(\[index, \.\.\.files\]\)/,
+    ],
     ['a configuration', text('{\n  "vocab_size": 65536\n}'), /JSON/],
     ['a plain pickle', Uint8Array.of(0x80, 4, 0x4e, 0x2e), /pickle/],
     [

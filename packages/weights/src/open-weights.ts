@@ -5,82 +5,113 @@ import {
   type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
-import { closedError, type ByteSource, type ReadOptions } from './byte-source.ts';
-import { hasBytes, headBytes, type StoredTensor } from './container.ts';
-import { containers } from './containers.ts';
+import { blockFormats } from './blocks/block-formats.ts';
+import type { BlockFormat } from './blocks/block-format.ts';
+import { closedError, type ReadOptions } from './byte-source.ts';
+import type { MetadataList, StoredTensor, StoredVocabulary } from './container.ts';
 import { nearNames } from './near-names.ts';
-import { openSource, type WeightInput } from './open-source.ts';
+import { openFiles, type WeightFiles } from './open-files.ts';
+import type { WeightInput } from './open-source.ts';
 import { joinPacked } from './packed-tensors.ts';
 import { stripPrefixes } from './prefixes.ts';
 import { quote } from './quote.ts';
-import { refusalFor } from './refusals.ts';
+
+/** What a file says of one of its tensors. */
+export interface OpenedEntry extends WeightEntry {
+  /** The format of its blocks, for quantised tensors; `dtype` is then f32, which `read` makes of them. */
+  readonly blocks?: BlockFormat | undefined;
+}
 
 /** A tensor that a file holds and that cannot be read, since no dtype of the family fits it. */
 export interface UnsupportedEntry {
-  /** As safetensors names it: `I64`, `F64`, `BOOL`. */
+  /** As safetensors or ggml names it: `I64`, `BOOL`, `IQ4_XS`. */
   readonly elementType: string;
   readonly shape: Shape;
 }
 
 /** Weights of a file. */
 export interface OpenedWeights extends WeightSource {
-  /** The file format: `safetensors`, `torch zip`, `torch legacy`. */
+  /** The file format: `safetensors`, `torch zip`, `torch legacy`, `GGUF`, `rwkv.cpp`. */
   readonly container: string;
+  /** How many files hold the tensors: more than one where an index was opened. */
+  readonly files: number;
+  readonly tensors: ReadonlyMap<string, OpenedEntry>;
   /** Tensors that are in the file and not in `tensors`; reading one is a FormatError. */
   readonly unsupported: ReadonlyMap<string, UnsupportedEntry>;
+  /** Metadata that are lists, by name; GGUF has such. They stay in the file until they are read. */
+  readonly lists: ReadonlyMap<string, MetadataList>;
+  /**
+   * The vocabulary that the file holds; undefined where it holds none. GGUF files of RWKV hold one.
+   *
+   * @throws FormatError when it is damaged or of another kind.
+   */
+  readonly vocabulary: ((options?: ReadOptions) => Promise<StoredVocabulary>) | undefined;
+  /**
+   * The blocks of a quantised tensor as they lie in the file, row after row, for devices that compute
+   * with them.
+   *
+   * @throws UsageError when there is no such tensor, or it is not quantised.
+   */
+  readBlocks(name: string, options?: ReadOptions): Promise<Uint8Array>;
 }
 
 /**
- * Opens a weight file: safetensors, or what torch.save writes. The format is told by the file's
- * content, whatever its name. Only the header is read here; each tensor is read by ranges when asked
- * for. Nothing in a file is ever executed. Prefixes that wrappers put before all names
- * (`_forward_module.`, `model.`, `module.`) are taken off.
+ * Opens weights: safetensors, what torch.save writes, GGUF, rwkv.cpp files, and the index of a model in
+ * several safetensors or torch files, which lie beside it. The format is told by the content, whatever
+ * the name. Only headers are read here; each tensor is read by ranges when asked for. Nothing in a file
+ * is ever executed. Prefixes that wrappers put before all names (`_forward_module.`, `model.`,
+ * `module.`) are taken off. Quantised tensors are read as f32.
  *
- * @param input a path (Node), an address as text or URL, a Blob or File, or bytes, which must stay
- * as they are until `close`.
+ * @param input a path (Node), an address as text or URL, a Blob or File, bytes, which must stay as
+ * they are until `close`, or the Files of a model in several, its index among them.
  * @throws UsageError when there is no such file; FormatError when it is no weight file, or a damaged
  * one, or asks for code to be run; AbortError when `signal` is aborted.
  */
 export async function openWeights(
-  input: WeightInput,
+  input: WeightInput | WeightFiles,
   options: ReadOptions = {},
 ): Promise<OpenedWeights> {
-  const source = await openSource(input, options);
-  try {
-    return await readWeights(source, options);
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
-}
-
-async function readWeights(source: ByteSource, options: ReadOptions): Promise<OpenedWeights> {
-  const head = await source.read(0, Math.min(headBytes, source.size), options);
-  const container = containers.find(({ recognises }) => recognises(head));
-  if (!container) throw unreadable(source, head);
-  const contents = await container.open(source, options);
-  const tensors = new Map<string, WeightEntry>();
+  const files = await openFiles(input, options);
+  const { label, container, contents, count } = files;
+  const tensors = new Map<string, OpenedEntry>();
   const unsupported = new Map<string, UnsupportedEntry>();
-  const stored = stripPrefixes(joinPacked(contents.tensors, source.label));
-  for (const [name, { type, shape }] of stored) {
-    if (type.dtype) tensors.set(name, { dtype: type.dtype, shape });
-    else unsupported.set(name, { elementType: type.name, shape });
+  const stored = stripPrefixes(joinPacked(contents.tensors, label));
+  for (const [name, { type, shape, blocks }] of stored) {
+    if (!type.dtype) unsupported.set(name, { elementType: type.name, shape });
+    else {
+      const entry = { dtype: type.dtype, shape };
+      tensors.set(name, blocks ? { ...entry, blocks: blocks.format } : entry);
+    }
   }
   let closed = false;
+  const check = (how: ReadOptions): void => {
+    how.signal?.throwIfAborted();
+    if (closed) throw closedError(label);
+  };
   return {
-    label: source.label,
-    container: container.name,
+    label,
+    container,
+    files: count,
     tensors,
     unsupported,
     metadata: contents.metadata,
+    lists: contents.lists ?? new Map(),
+    vocabulary: contents.vocabulary,
     async read(name, how = {}) {
-      how.signal?.throwIfAborted();
-      if (closed) throw closedError(source.label);
-      return readable(name, stored, source.label).read(how);
+      check(how);
+      return readable(name, stored, label).read(how);
+    },
+    async readBlocks(name, how = {}) {
+      check(how);
+      const { blocks, type } = readable(name, stored, label);
+      if (blocks) return blocks.read(how);
+      throw new UsageError(
+        `Reading ${label}: tensor ${quote(name)} is ${type.name} and has no blocks; read it as it is.`,
+      );
     },
     close() {
       closed = true;
-      return source.close();
+      return files.close();
     },
   };
 }
@@ -100,43 +131,8 @@ function readable(
   if (!tensor.type.dtype) {
     throw new FormatError(
       `Reading ${label}: tensor ${quote(name)} has elements of ${tensor.type.name}, and F32, F16, ` +
-        `BF16, I32 and U32 can be read; convert it.`,
+        `BF16, I32, U32, ${[...blockFormats.keys()].join(', ')} can be read; convert it.`,
     );
   }
   return tensor;
-}
-
-function unreadable(source: ByteSource, head: Uint8Array): FormatError {
-  const where = `Opening ${source.label}`;
-  if (source.size === 0) {
-    return new FormatError(`${where}: the file is empty; download or copy it again.`);
-  }
-  const says = refusalFor(head);
-  if (says !== undefined) return new FormatError(`${where}: the file is ${says}.`);
-  const length = absurdHeaderLength(source, head);
-  if (length !== undefined) {
-    return new FormatError(
-      `${where}: read as safetensors, its header should take ${length} bytes, and the file has ` +
-        `${source.size}; it is damaged or no safetensors file, download or copy it again.`,
-    );
-  }
-  const first = head.subarray(0, 16);
-  const hex = Array.from(first, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-  const text = quote(new TextDecoder('latin1').decode(first));
-  return new FormatError(
-    `${where}: its first bytes (${hex}, as text ${text}) are those of no weight file; safetensors ` +
-      `and .pth files can be read.`,
-  );
-}
-
-/**
- * The header length of a file that seems meant as safetensors, by its name or by JSON where the
- * header begins; undefined when the file is as long as that or seems meant as something else.
- */
-function absurdHeaderLength({ label, size }: ByteSource, head: Uint8Array): bigint | undefined {
-  if (head.length < 8 || !(label.endsWith('.safetensors') || hasBytes(head, '{', 8))) {
-    return undefined;
-  }
-  const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true);
-  return length > BigInt(size) ? length : undefined;
 }

@@ -15,9 +15,6 @@ const begins =
   (head: Uint8Array): boolean =>
     beginnings.some((beginning) => hasBytes(head, beginning));
 
-const notYet = (format: string): string =>
-  `${format}, which this version does not read; use the .pth or .safetensors file of the model`;
-
 const archive = (format: string): string => `${format}; unpack it and open the weight file in it`;
 
 /** In order: the first that recognises a file names it. */
@@ -39,15 +36,9 @@ const refusals: readonly Refusal[] = [
     recognises: (head) => textOf(head).startsWith('<?xml'),
     says: 'an XML document, such as the error of a file server; download the weights again',
   },
-  { recognises: begins('GGUF'), says: notYet('a GGUF file') },
-  { recognises: begins('fmgg'), says: notYet('an rwkv.cpp file (ggmf)') },
-  { recognises: begins('lmgg', 'tjgg'), says: notYet('an old ggml file (ggml or ggjt)') },
   {
-    recognises: (head) => {
-      const text = textOf(head);
-      return text.startsWith('{') && text.includes('"weight_map"');
-    },
-    says: notYet('the index of a model in several files (weight_map)'),
+    recognises: begins('lmgg', 'tjgg'),
+    says: 'an old ggml file (ggml or ggjt), which is no longer in use; convert the model again',
   },
   {
     recognises: (head) => /^[[{]\s*["[{}\]]/.test(textOf(head)),

@@ -6,7 +6,7 @@ import {
   type ContainerContents,
   type StoredTensor,
 } from './container.ts';
-import { elementTypes, safeElementCount, type ElementType } from './element-type.ts';
+import { elementTypes, safeElementCount, type PlainElementType } from './element-type.ts';
 import { JsonCursor } from './json-cursor.ts';
 import { quote } from './quote.ts';
 
@@ -33,7 +33,7 @@ function looksLikeHeader(head: Uint8Array): boolean {
 
 interface HeaderEntry {
   readonly name: string;
-  readonly type: ElementType;
+  readonly type: PlainElementType;
   readonly shape: Shape;
   readonly begin: number;
   readonly end: number;
@@ -129,7 +129,7 @@ function parseEntry(json: JsonCursor, name: string): HeaderEntry {
   return { name, type, shape, begin, end };
 }
 
-function bytesOf(shape: Shape, type: ElementType): number | undefined {
+function bytesOf(shape: Shape, type: PlainElementType): number | undefined {
   const count = safeElementCount(shape);
   const bits = count === undefined ? NaN : count * type.bits;
   return Number.isSafeInteger(bits) && bits % 8 === 0 ? bits / 8 : undefined;

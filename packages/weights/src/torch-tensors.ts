@@ -1,5 +1,5 @@
 import { FormatError } from '@rwkv-js/tensor';
-import { elementType, safeElementCount, type ElementType } from './element-type.ts';
+import { elementType, safeElementCount, type PlainElementType } from './element-type.ts';
 import {
   PickleCall,
   PickleDict,
@@ -14,7 +14,7 @@ import { spanOf, type StridedView } from './strided.ts';
 export interface TorchStorage {
   /** Name of the storage in the file. */
   readonly key: string;
-  readonly type: ElementType;
+  readonly type: PlainElementType;
   /** Elements that the storage holds. */
   readonly count: number;
 }
@@ -31,7 +31,7 @@ export interface TorchObject {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-const storageTypes = new Map<string, ElementType>(
+const storageTypes = new Map<string, PlainElementType>(
   Object.entries({
     Float: 'F32',
     Half: 'F16',

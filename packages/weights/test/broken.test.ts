@@ -32,9 +32,19 @@ const mustSay: Record<string, RegExp> = {
   'zip-truncated.pth': /cut short/,
   'zip-bomb.pth': /deflate/,
   'legacy-big-endian.pth': /big-endian/,
-  'gguf-truncated.gguf': /GGUF/,
-  'ggmf-truncated.bin': /rwkv\.cpp/,
-  'sharded-escape.index.json': /several files/,
+  'gguf-truncated.gguf': /GGUF.*cut short/,
+  'gguf-big-endian.gguf': /big-endian/,
+  'gguf-other-arch.gguf': /"llama", which is not RWKV/,
+  'gguf-alignment-zero.gguf': /alignment/,
+  'gguf-offset-unaligned.gguf': /multiple of 32/,
+  'gguf-array-nested.gguf': /deep/,
+  'gguf-unknown-type.gguf': /type 4/,
+  'ggmf-bad-version.bin': /version is 177/,
+  'ggmf-old-quantised.bin': /quantise the model again/,
+  'ggmf-truncated.bin': /rwkv\.cpp.*cut short/,
+  'ggmf-row-not-32.bin': /blocks of 32/,
+  'sharded-escape.index.json': /outside\.safetensors.* not the name of a file/,
+  'sharded-missing.index.json': /"model-00001-of-00002\.safetensors" .* no such file/,
 };
 
 /** Files that may load, with the tensors that they then have. */
