@@ -57,6 +57,7 @@ export {
   writeSafetensors,
   writeWeights,
   type OpenedWeights,
+  type WeightFiles,
   type WeightInput,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';

@@ -7,7 +7,7 @@ import {
 import { stories } from '@rwkv-js/stories';
 import { UsageError } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
-import { openWeights, type WeightInput } from '@rwkv-js/weights';
+import { openWeights, type WeightFiles, type WeightInput } from '@rwkv-js/weights';
 import { tokenizerFor } from './open-tokenizer.ts';
 
 export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'> {
@@ -28,17 +28,18 @@ export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'
  * const storyteller = await loadModel({ device }); // the embedded model
  * ```
  *
- * @param input a path, an address, a Blob or bytes; the embedded model when it is left out
+ * @param input a path, an address, a Blob, bytes, or the Files of a model in several; the embedded
+ * model when it is left out
  * @throws FormatError for a file that is no whole RWKV model; UsageError for a path that is not
  * there or a vocabulary of another model; AbortError when the signal asks.
  */
 export async function loadModel(
-  input: WeightInput,
+  input: WeightInput | WeightFiles,
   options: LoadModelOptions,
 ): Promise<LanguageModel>;
 export async function loadModel(options: LoadModelOptions): Promise<LanguageModel>;
 export async function loadModel(
-  ...given: [LoadModelOptions] | [WeightInput, LoadModelOptions]
+  ...given: [LoadModelOptions] | [WeightInput | WeightFiles, LoadModelOptions]
 ): Promise<LanguageModel> {
   const [input, options] =
     given.length === 2

@@ -34,6 +34,7 @@ const scalars: ReadonlyMap<number, Scalar> = new Map<number, Scalar>([
   [11, { name: 'i64', bytes: 8, take: (cursor) => cursor.i64() }],
   [12, { name: 'f64', bytes: 8, take: (cursor) => cursor.f64() }],
 ]);
+const f32 = 6;
 const text = 8;
 const list = 9;
 
@@ -68,9 +69,16 @@ export async function readGgufMetadata(
     await cursor.ready(4, `the type of ${what}`);
     const type = cursor.u32();
     if (type === list) lists.set(key, await readList(source, cursor, what));
-    else values.set(key, String(await readValue(cursor, type, what)));
+    else values.set(key, asText(await readValue(cursor, type, what), type));
   }
   return { values, lists };
+}
+
+/** A value as text; an f32 with as few digits as tell it from its neighbours: 0.00001. */
+function asText(value: MetadataValue, type: number): string {
+  if (type !== f32 || typeof value !== 'number') return String(value);
+  const shorter = [6, 7, 8].map((digits) => Number(value.toPrecision(digits)));
+  return String(shorter.find((rounded) => Math.fround(rounded) === value) ?? value);
 }
 
 async function readValue(cursor: SourceCursor, type: number, what: string): Promise<MetadataValue> {

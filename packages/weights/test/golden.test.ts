@@ -1,6 +1,7 @@
+import { elementCount, firstNotFinite, viewBytes } from '@rwkv-js/tensor';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { openWeights, type OpenedWeights } from '../src/index.ts';
+import { blockEncodings, openWeights, type OpenedWeights } from '../src/index.ts';
 import { bytesSource } from '../src/bytes-source.ts';
 import { readPickle } from '../src/pickle.ts';
 import { torchTensors } from '../src/torch-tensors.ts';
@@ -76,6 +77,98 @@ describeShared('golden models', () => {
       for (const name of weights.tensors.keys()) await weights.read(name);
       await weights.close();
     }
+  });
+
+  test('every GGUF and rwkv.cpp file and index opens and reads whole', async () => {
+    const files = readdirSync(golden, { recursive: true, encoding: 'utf8' }).filter(
+      (file) =>
+        /(\.gguf|ggmf\.bin|tiny-rwkv.*\.bin|index\.json)$/.test(file) && !file.startsWith('broken'),
+    );
+    expect(files.length).toBeGreaterThan(20);
+    for (const file of files) {
+      const weights = await openWeights(golden + file);
+      expect(weights.unsupported.size).toBe(0);
+      for (const [name, entry] of weights.tensors) {
+        const values = viewBytes(entry.dtype, await weights.read(name));
+        expect(values.length).toBe(elementCount(entry.shape));
+        expect(firstNotFinite(values, entry.dtype)).toBe(-1);
+      }
+      await weights.close();
+    }
+  });
+
+  test.each(models.filter((model) => existsSync(`${golden}${model}/model.ggmf.bin`)))(
+    'what rwkv.cpp does not change in %s is the same in its file',
+    async (model) => {
+      const original = await openWeights(`${golden}${model}/model.safetensors`);
+      const file = await openWeights(`${golden}${model}/model.ggmf.bin`);
+      const same = [...file.tensors.keys()].filter((name) =>
+        /(key|value|emb|head).weight$/.test(name),
+      );
+      expect(same.length).toBeGreaterThan(8);
+      for (const name of same) {
+        expect(file.tensors.get(name)?.shape).toEqual(original.tensors.get(name)?.shape);
+        expect(await numbers(file, name)).toEqual(await numbers(original, name));
+      }
+      await original.close();
+      await file.close();
+    },
+  );
+
+  test.each([
+    ['v6/model.f32.gguf', 'v6/model.q8_0.gguf', 42],
+    ['v7/model.f32.gguf', 'v7/model.q8_0.gguf', 29],
+    ['trained-v4/tiny-rwkv-4v0-660K-FP32.bin', 'trained-v4/tiny-rwkv-4v0-660K-Q5_0.bin', 28],
+    ['trained-v7/tiny-rwkv-7v0-834K-FP16.bin', 'trained-v7/tiny-rwkv-7v0-834K-Q5_1.bin', 72],
+  ])('quantising %s gives the blocks of %s', async (whole, quantised, count) => {
+    const from = await openWeights(golden + whole);
+    const to = await openWeights(golden + quantised);
+    const names = [...to.tensors].filter(([, { blocks }]) => blocks).map(([name]) => name);
+    expect(names).toHaveLength(count);
+    for (const name of names) {
+      const encoding = blockEncodings.find(
+        (one) => one.name === to.tensors.get(name)?.blocks?.name,
+      );
+      const values = Float32Array.from(await numbers(from, name));
+      const expected = await to.readBlocks(name);
+      const blocks = new Uint8Array(expected.length);
+      encoding?.encode(values, blocks);
+      expect(Buffer.compare(blocks, expected)).toBe(0);
+      // The coarsest of these formats has 16 levels on a side, and its far end may be a level off;
+      // scales are multiples of 2^-24.
+      const level = (Math.max(...values.map(Math.abs)) / 16) * 1.1 + 1e-6;
+      (await numbers(to, name)).forEach((value, i) => {
+        if (Math.abs(value - values[i]) > level) expect.fail(`${name} is far off at ${i}`);
+      });
+    }
+    await from.close();
+    await to.close();
+  });
+
+  test.each(['v6/model.f32', 'v6/model.q8_0', 'v7/model.f16', 'v7-head64/model.q8_0'])(
+    'the vocabulary in %s.gguf is the one beside it',
+    async (file) => {
+      const weights = await openWeights(`${golden}${file}.gguf`);
+      const beside = JSON.parse(
+        readFileSync(`${golden}${file.slice(0, file.indexOf('/'))}/gguf-vocabulary.json`, 'utf8'),
+      );
+      const tokens = await weights.vocabulary?.();
+      const found = tokens?.map((bytes) => (bytes ? Buffer.from(bytes).toString('base64') : null));
+      expect(found).toEqual(beside.tokens_base64);
+      await weights.close();
+    },
+  );
+
+  test('the index of v4/hf-sharded gives what the one file has', async () => {
+    const one = await openWeights(`${golden}v4/model.hf.safetensors`);
+    const several = await openWeights(`${golden}v4/hf-sharded/model.safetensors.index.json`);
+    expect(several.files).toBe(3);
+    expect([...several.tensors.keys()].sort()).toEqual([...one.tensors.keys()].sort());
+    for (const name of one.tensors.keys()) {
+      expect(Buffer.compare(await several.read(name), await one.read(name))).toBe(0);
+    }
+    await one.close();
+    await several.close();
   });
 
   test('expected.safetensors of v7 has the logits of every prompt token', async () => {

@@ -64,6 +64,30 @@ test('a model of sizes that no model has is shown with the reason', async () => 
   );
 });
 
+test('quantised tensors are shown with their format and the bytes they take in the file', async () => {
+  const path = join(await temporaryFolder(), 'quantised.bin');
+  const header = [0x67676d66, 101, 2, 64, 1, 9];
+  const name = new TextEncoder().encode('head.weight!');
+  const entry = [2, name.length, 9, 64, 2];
+  const bytes = [...new Uint8Array(Uint32Array.of(...header, ...entry).buffer), ...name];
+  await writeFile(path, Uint8Array.from([...bytes, ...new Uint8Array(4 * 34)]));
+  const { stdout } = await command(['inspect', path, '--tensors']);
+  expect(stdout).toMatch(/^container +rwkv\.cpp$/m);
+  expect(stdout).toMatch(/^tensors +1 Q8_0; 136 bytes$/m);
+  expect(stdout).toMatch(/^head\.weight! +Q8_0 +\[2, 64\] +136$/m);
+});
+
+test('lists in the metadata are shown by their length', async () => {
+  const path = join(await temporaryFolder(), 'list.gguf');
+  const key = new TextEncoder().encode('tokens');
+  const list = new Uint8Array(Uint32Array.of(9, 8, 2, 0, 0, 0, 0, 0).buffer);
+  const counts = new Uint8Array(Uint32Array.of(0x46554747, 3, 0, 0, 1, 0, 6, 0).buffer);
+  await writeFile(path, Uint8Array.from([...counts, ...key, ...list]));
+  const { stdout } = await command(['inspect', path]);
+  expect(stdout).toMatch(/^container +GGUF$/m);
+  expect(stdout).toMatch(/^metadata +tokens: 2 of string$/m);
+});
+
 test('an empty path is told to be one', async () => {
   const { code, stderr } = await command(['inspect', '']);
   expect(code).toBe(1);

@@ -2,6 +2,7 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import {
   byteLength,
   dtypeName,
+  elementCount,
   FormatError,
   modelMemory,
   openDevice,
@@ -57,7 +58,11 @@ export function inspectCommand(io: Io): CommandUnknownOpts {
 interface Report {
   readonly file: string;
   readonly container: string;
+  /** How many files hold the tensors. */
+  readonly files: number;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Metadata that are lists: of what, and how long. */
+  readonly lists: Readonly<Record<string, { elementType: string; length: number }>>;
   /** Null for files that are no RWKV language model; `reason` says why. */
   readonly model: ModelConfig | null;
   readonly reason?: string;
@@ -70,6 +75,7 @@ interface Report {
 
 interface Tensor {
   readonly name: string;
+  /** As it is stored: a dtype, or a format of blocks such as Q4_K. */
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly bytes: number;
@@ -79,14 +85,23 @@ function inspect(source: OpenedWeights, device: Device): Report {
   return {
     file: source.label,
     container: source.container,
+    files: source.files,
     metadata: Object.fromEntries(source.metadata),
+    lists: Object.fromEntries(
+      Array.from(source.lists, ([name, { elementType, length }]) => [
+        name,
+        { elementType, length },
+      ]),
+    ),
     ...inspectModel(source, device),
     parameters: parameterCount(source),
-    tensors: Array.from(source.tensors, ([name, { dtype, shape }]) => ({
+    tensors: Array.from(source.tensors, ([name, { dtype, shape, blocks }]) => ({
       name,
-      dtype: dtypeName(dtype),
+      dtype: blocks?.name ?? dtypeName(dtype),
       shape,
-      bytes: byteLength({ dtype, shape }),
+      bytes: blocks
+        ? (elementCount(shape) / blocks.elements) * blocks.bytes
+        : byteLength({ dtype, shape }),
     })),
     unsupported: Array.from(source.unsupported, ([name, { elementType, shape }]) => ({
       name,
@@ -114,7 +129,7 @@ function formatReport(report: Report, listTensors: boolean): string {
   const { model, memory } = report;
   const rows = [
     ['file', printable(report.file)],
-    ['container', report.container],
+    ['container', report.container + (report.files > 1 ? `, ${report.files} files` : '')],
     ['model', model ? formatSizes(model) : `none: ${printable(report.reason ?? '')}`],
   ];
   const ranks = Object.entries(model?.ranks ?? {}).map(([name, rank]) => `${name} ${rank}`);
@@ -130,6 +145,9 @@ function formatReport(report: Report, listTensors: boolean): string {
   }
   for (const [key, value] of Object.entries(report.metadata)) {
     rows.push(['metadata', printable(`${key}: ${value}`)]);
+  }
+  for (const [key, { elementType, length }] of Object.entries(report.lists)) {
+    rows.push(['metadata', printable(`${key}: ${formatInteger(length)} of ${elementType}`)]);
   }
   const summary = formatTable(rows);
   return listTensors ? `${summary}\n${formatTensors(report)}` : summary;
