@@ -1,4 +1,6 @@
-import { encodeSafetensors } from '../src/index.ts';
+import { blockFormats, encodeSafetensors } from '../src/index.ts';
+import { ggufFile } from './gguf-writer.ts';
+import { rwkvCppFile } from './rwkv-cpp-writer.ts';
 import {
   rowMajor,
   stateDict,
@@ -94,4 +96,68 @@ export function fixtureFiles(): Map<string, Uint8Array> {
     ['model.views.pth', torchZip(stateDict(views, { ordered: true }), storagesOf(views))],
     ['model.safetensors', encodeSafetensors(safetensors, new Map([['format', 'pt']]))],
   ]);
+}
+
+/** Bytes of blocks: any are, but for those of the scales, which are kept finite. */
+const blockBytes = (blocks: number, name: string): Uint8Array =>
+  Uint8Array.from(
+    { length: blocks * (blockFormats.get(name)?.bytes ?? 0) },
+    (_, i) => (i * 29) & 0x3f,
+  );
+
+/** Files with quantised tensors and a vocabulary, by name. Not in the repository: their values are noise. */
+export function quantisedFiles(): Map<string, Uint8Array> {
+  const norm = {
+    name: 'blocks.0.ln1.weight',
+    type: 0,
+    shape: [4],
+    bytes: bytesOf(fixtureValues(1)),
+  };
+  const tokens = ['<s>', String.raw`\n`, 'a'];
+  return new Map([
+    [
+      'model.gguf',
+      ggufFile(
+        [
+          norm,
+          { name: 'emb.weight', type: 8, shape: [2, 64], bytes: blockBytes(4, 'Q8_0') },
+          { name: 'head.weight', type: 12, shape: [1, 256], bytes: blockBytes(1, 'Q4_K') },
+        ],
+        {
+          metadata: {
+            'general.architecture': { type: 'string', value: 'rwkv7' },
+            'rwkv7.attention.layer_norm_epsilon': { type: 'f32', value: 1e-5 },
+            'rwkv7.block_count': { type: 'u32', value: 1 },
+            'tokenizer.ggml.model': { type: 'string', value: 'rwkv' },
+            'tokenizer.ggml.tokens': { type: 'list', of: 'string', values: tokens },
+            'tokenizer.ggml.token_type': { type: 'list', of: 'i32', values: [3, 1, 1] },
+          },
+        },
+      ),
+    ],
+    [
+      'model.bin',
+      rwkvCppFile([
+        norm,
+        { name: 'emb.weight', type: 8, shape: [2, 32], bytes: blockBytes(2, 'Q5_1') },
+        { name: 'head.weight', type: 15, shape: [1, 256], bytes: blockBytes(1, 'Q6_K') },
+      ]),
+    ],
+  ]);
+}
+
+/** The tensors of model.safetensors in two files, with their index; by name. */
+export function shardedFiles(): Map<string, Uint8Array> {
+  const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  const weightMap: Record<string, string> = {};
+  const files = new Map<string, Uint8Array>();
+  names.forEach((file, part) => {
+    const tensors = fixtureTensors.flatMap(({ name, shape }, t) =>
+      t % 2 === part ? [{ name, shape, dtype: 'f32' as const, data: fixtureValues(t) }] : [],
+    );
+    for (const { name } of tensors) weightMap[name] = file;
+    files.set(file, encodeSafetensors(tensors));
+  });
+  const index = JSON.stringify({ metadata: { total_size: 276 }, weight_map: weightMap });
+  return files.set('model.safetensors.index.json', new TextEncoder().encode(index));
 }

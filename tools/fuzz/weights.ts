@@ -1,0 +1,119 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { FormatError, UsageError } from '@rwkv-js/tensor';
+import { readShared, sharedPath } from '@rwkv-js/testing';
+import { openWeights, type OpenedWeights } from '@rwkv-js/weights';
+import {
+  fixtureFiles,
+  quantisedFiles,
+  shardedFiles,
+} from '../../packages/weights/test/fixtures.ts';
+import type { Fuzzer } from './fuzzer.ts';
+import { mutate } from './mutate.ts';
+import { Random } from './random.ts';
+import { makers } from './weights-made.ts';
+
+/** Longer files of the reference data are left out: all formats are among the short ones. */
+const longestFile = 256 * 1024;
+
+/** Memory that a case may take beyond what the numbers of its file take. */
+const mostMemory = 64 * 1024 * 1024;
+
+/** Blocks of 2 bits become f32, and a number is held as blocks, as f32, and as a copy of them. */
+const mostBytesOfAByte = 40;
+
+/** One sentence that says what was being done to what. */
+const message = /^(Reading|Opening) [^\n]*\.$/;
+
+/**
+ * Opens changed and strange weight files of every format: each is read whole or refused with a
+ * FormatError or UsageError of one sentence, in bounded memory, and nothing global changes.
+ */
+export const weightsFuzzer: Fuzzer = {
+  name: 'weights',
+  summary: 'weight files of every format, changed, cut, and broken by design',
+  async start() {
+    const files = seedFiles();
+    const shards = [...shardedFiles()];
+    const known = Object.getOwnPropertyNames(Object.prototype).join();
+    return async (seed) => {
+      const random = new Random(seed);
+      const input = caseOf(random, files, shards);
+      const size = input instanceof Uint8Array ? input.length : 4096;
+      const before = heldBytes();
+      const outcome = await openAndRead(input);
+      const taken = heldBytes() - before;
+      if (taken > mostMemory + mostBytesOfAByte * size) {
+        throw new Error(`it took ${taken} bytes for a file of ${size} (${outcome})`);
+      }
+      if (Object.getOwnPropertyNames(Object.prototype).join() !== known) {
+        throw new Error('Object.prototype has changed');
+      }
+      return outcome;
+    };
+  },
+};
+
+/** Good and broken files to begin from: made ones, and those of the reference data where there are any. */
+function seedFiles(): readonly Uint8Array[] {
+  const made = [...fixtureFiles().values(), ...quantisedFiles().values()];
+  const golden = sharedPath('golden');
+  if (!existsSync(golden)) return made;
+  const names = readdirSync(golden, { recursive: true, encoding: 'utf8' }).sort();
+  const shared = names
+    .filter((name) => /\.(pth|st|safetensors|gguf|bin)$/.test(name))
+    .filter((name) => statSync(sharedPath(`golden/${name}`)).size <= longestFile);
+  return [...made, ...shared.map((name) => readShared(`golden/${name}`))];
+}
+
+function caseOf(
+  random: Random,
+  files: readonly Uint8Array[],
+  shards: readonly (readonly [string, Uint8Array])[],
+): Uint8Array | File[] {
+  const kind = random.unit();
+  if (kind < 0.15) {
+    const made = random.pick(makers)(random);
+    return random.chance(0.3) ? mutate(random, made, random.pick(files)) : made;
+  }
+  if (kind < 0.25) {
+    const changed = random.below(shards.length);
+    return shards.map(([name, bytes], i) => {
+      const content = i === changed ? mutate(random, bytes, random.pick(files)) : bytes;
+      return new File([new Uint8Array(content)], name);
+    });
+  }
+  return mutate(random, random.pick(files), random.pick(files));
+}
+
+/** What became of a file; what should not have become of it is thrown. */
+async function openAndRead(input: Uint8Array | File[]): Promise<string> {
+  try {
+    const weights = await openWeights(input);
+    try {
+      await readAll(weights);
+    } finally {
+      await weights.close();
+    }
+    return 'loaded';
+  } catch (error) {
+    if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
+    if (message.test(error.message)) return error.name;
+    throw new Error(`its error is no sentence of ours: ${error.message}`, { cause: error });
+  }
+}
+
+async function readAll(weights: OpenedWeights): Promise<void> {
+  for (const [name, { blocks }] of weights.tensors) {
+    await weights.read(name);
+    if (blocks) await weights.readBlocks(name);
+  }
+  for (const list of weights.lists.values()) {
+    if (list.elementType !== 'list') await list.read();
+  }
+  await weights.vocabulary?.();
+}
+
+const heldBytes = (): number => {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+};
