@@ -1,4 +1,5 @@
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
+  blocks: async () => (await import('./blocks.ts')).benchBlocks(),
   cpu: async () => (await import('./cpu.ts')).benchCpu(),
   load: async () => (await import('./load.ts')).benchLoad(),
   peers: async () => (await import('./peers.ts')).installPeers(),

@@ -41,7 +41,8 @@ export function someText(advice: string): (text: string) => string {
 export const modelArgument = {
   name: '[model]',
   description:
-    'a .safetensors or .pth file, or the http(s) address of one ' +
+    'a .safetensors, .pth, .gguf or rwkv.cpp .bin file, the .index.json of a model in several files, ' +
+    'or the http(s) address of one ' +
     '(default: the embedded story writer)',
 } as const;
 
