@@ -1,60 +1,48 @@
 /**
- * Throws broken input at a part of the house. Prints what became of it, and what failed with the seed
- * that repeats it.
+ * Tries a part of the house with random inputs, for as long as you like:
  *
- *     npm run fuzz -- weights --runs 10000 --seed 1
+ *     npm run fuzz -- weights --runs 10000 --seed 7
  */
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import { fuzz, type Fuzzer, type FuzzReport } from './fuzzer.ts';
-import { weightsFuzzer } from './weights.ts';
+import fc from 'fast-check';
+import type { FuzzCommand } from './fuzzer.ts';
+import { weights } from './weights.ts';
 
-const fuzzers: readonly Fuzzer[] = [weightsFuzzer];
-
-/** Processor time that a case may take. */
-const mostSeconds = 1;
+const commands: readonly FuzzCommand[] = [weights];
 
 const wholeNumber = (text: string): number => {
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number <= 2 ** 31) return number;
-  throw new InvalidArgumentError('Give a whole number from 0 to 2147483648.');
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number below a billion.');
 };
 
-const program = new Command('fuzz').description('Throws broken input at a part of the house.');
-for (const fuzzer of fuzzers) {
+const program = new Command('fuzz').description(
+  'Tries a part of the house with random inputs until one fails.',
+);
+for (const { name, summary, unit, open } of commands) {
   program
-    .command(fuzzer.name)
-    .description(fuzzer.summary)
-    .option('--runs <n>', 'how many cases', wholeNumber, 10_000)
-    .option('--seed <n>', 'seed of the first case; the others follow it', wholeNumber, 1)
-    .action(async ({ runs, seed }) => {
-      const stop = new AbortController();
-      process.once('SIGINT', () => stop.abort());
-      const report = await fuzz(fuzzer, {
-        runs,
-        seed,
-        mostSeconds,
-        signal: stop.signal,
-        progress: (run) => showProgress(run, runs, seed),
+    .command(name)
+    .summary(summary)
+    .description(`Tries whether ${summary}.`)
+    .option('--runs <number>', 'inputs to try', wholeNumber, 1000)
+    .option('--seed <number>', 'decides all inputs', wholeNumber, 1)
+    .option('--path <numbers>', 'begins with one input of the seed, as a failed run names it')
+    .action(async ({ runs, seed, path }) => {
+      await using fuzzer = open();
+      let [held, count] = [0, 0];
+      const property = fuzzer.property((more) => {
+        held += 1;
+        count += more;
       });
-      if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-      printReport(fuzzer, report);
-      if (report.failures.length > 0) process.exitCode = 1;
+      const details = await fc.check(property, { numRuns: runs, seed, ...(path && { path }) });
+      console.log(`${held} runs held, ${count} ${unit}`);
+      if (!details.failed) return;
+      process.exitCode = 1;
+      const error = details.errorInstance;
+      console.error(error instanceof Error ? error.stack : String(error));
+      console.error(`input: ${fc.stringify(details.counterexample?.[0])}`);
+      console.error(
+        `run it again with: npm run fuzz -- ${name} --seed ${seed} --path ${details.counterexamplePath ?? ''}`,
+      );
     });
 }
 await program.parseAsync();
-
-/** The seed that is at work is shown, so that one that never ends is known. */
-function showProgress(run: number, runs: number, seed: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${run} of ${runs}, seed ${seed + run}\u001b[K`);
-}
-
-function printReport(fuzzer: Fuzzer, { runs, outcomes, failures, slowest }: FuzzReport): void {
-  console.log(`${fuzzer.name}: ${runs} cases`);
-  for (const [outcome, count] of [...outcomes].sort()) console.log(`  ${count}  ${outcome}`);
-  console.log(`  slowest: ${slowest.seconds.toFixed(3)} s, seed ${slowest.seed}`);
-  for (const { seed, error } of failures) {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    console.log(`\nseed ${seed}: ${text}`);
-    console.log(`repeat it with: npm run fuzz -- ${fuzzer.name} --runs 1 --seed ${seed}`);
-  }
-}

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { FormatError, UsageError } from '@rwkv-js/tensor';
 import { readShared, sharedPath } from '@rwkv-js/testing';
@@ -7,7 +8,7 @@ import {
   quantisedFiles,
   shardedFiles,
 } from '../../packages/weights/test/fixtures.ts';
-import type { Fuzzer } from './fuzzer.ts';
+import type { FuzzCommand, Fuzzer } from './fuzzer.ts';
 import { mutate } from './mutate.ts';
 import { Random } from './random.ts';
 import { makers } from './weights-made.ts';
@@ -24,34 +25,55 @@ const mostBytesOfAByte = 40;
 /** One sentence that says what was being done to what. */
 const message = /^(Reading|Opening) [^\n]*\.$/;
 
+/** Processor time that a case may take. */
+const mostSeconds = 1;
+
 /**
  * Opens changed and strange weight files of every format: each is read whole or refused with a
- * FormatError or UsageError of one sentence, in bounded memory, and nothing global changes.
+ * FormatError or UsageError of one sentence, in bounded time and memory, and nothing global changes.
  */
-export const weightsFuzzer: Fuzzer = {
+export const weights: FuzzCommand = {
   name: 'weights',
-  summary: 'weight files of every format, changed, cut, and broken by design',
-  async start() {
-    const files = seedFiles();
-    const shards = [...shardedFiles()];
-    const known = Object.getOwnPropertyNames(Object.prototype).join();
-    return async (seed) => {
-      const random = new Random(seed);
-      const input = caseOf(random, files, shards);
-      const size = input instanceof Uint8Array ? input.length : 4096;
-      const before = heldBytes();
-      const outcome = await openAndRead(input);
-      const taken = heldBytes() - before;
-      if (taken > mostMemory + mostBytesOfAByte * size) {
-        throw new Error(`it took ${taken} bytes for a file of ${size} (${outcome})`);
-      }
-      if (Object.getOwnPropertyNames(Object.prototype).join() !== known) {
-        throw new Error('Object.prototype has changed');
-      }
-      return outcome;
-    };
-  },
+  summary: 'broken weight files of every format are read whole or refused in a sentence, soon',
+  unit: 'files read whole',
+  open: () => openWeightsFuzzer(mostSeconds),
 };
+
+/** The fuzzer with another limit of the processor time that a case may take. */
+export function openWeightsFuzzer(seconds: number): Fuzzer {
+  const files = seedFiles();
+  const shards = [...shardedFiles()];
+  const known = Object.getOwnPropertyNames(Object.prototype).join();
+  const hold = async (seed: number): Promise<boolean> => {
+    const random = new Random(seed);
+    const input = caseOf(random, files, shards);
+    const size = input instanceof Uint8Array ? input.length : 4096;
+    const memory = heldBytes();
+    const time = process.cpuUsage();
+    const whole = await openAndRead(input);
+    const { user, system } = process.cpuUsage(time);
+    const taken = heldBytes() - memory;
+    if (taken > mostMemory + mostBytesOfAByte * size) {
+      throw new Error(`it took ${taken} bytes for a file of ${size}`);
+    }
+    if ((user + system) / 1e6 > seconds) {
+      throw new Error(`it took ${(user + system) / 1e6} s for a file of ${size} bytes`);
+    }
+    if (Object.getOwnPropertyNames(Object.prototype).join() !== known) {
+      throw new Error('Object.prototype has changed');
+    }
+    return whole;
+  };
+  // A smaller seed is no smaller case, and those near 0 are no more likely to fail.
+  const seeds = fc.noBias(fc.noShrink(fc.nat()));
+  return {
+    property: (held) =>
+      fc.asyncProperty(seeds, async (seed) => {
+        held((await hold(seed)) ? 1 : 0);
+      }),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
 
 /** Good and broken files to begin from: made ones, and those of the reference data where there are any. */
 function seedFiles(): readonly Uint8Array[] {
@@ -85,32 +107,32 @@ function caseOf(
   return mutate(random, random.pick(files), random.pick(files));
 }
 
-/** What became of a file; what should not have become of it is thrown. */
-async function openAndRead(input: Uint8Array | File[]): Promise<string> {
+/** Whether a file could be read; what should not have become of it is thrown. */
+async function openAndRead(input: Uint8Array | File[]): Promise<boolean> {
   try {
-    const weights = await openWeights(input);
+    const opened = await openWeights(input);
     try {
-      await readAll(weights);
+      await readAll(opened);
     } finally {
-      await weights.close();
+      await opened.close();
     }
-    return 'loaded';
+    return true;
   } catch (error) {
     if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
-    if (message.test(error.message)) return error.name;
+    if (message.test(error.message)) return false;
     throw new Error(`its error is no sentence of ours: ${error.message}`, { cause: error });
   }
 }
 
-async function readAll(weights: OpenedWeights): Promise<void> {
-  for (const [name, { blocks }] of weights.tensors) {
-    await weights.read(name);
-    if (blocks) await weights.readBlocks(name);
+async function readAll(opened: OpenedWeights): Promise<void> {
+  for (const [name, { blocks }] of opened.tensors) {
+    await opened.read(name);
+    if (blocks) await opened.readBlocks(name);
   }
-  for (const list of weights.lists.values()) {
+  for (const list of opened.lists.values()) {
     if (list.elementType !== 'list') await list.read();
   }
-  await weights.vocabulary?.();
+  await opened.vocabulary?.();
 }
 
 const heldBytes = (): number => {
