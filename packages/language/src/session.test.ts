@@ -1,6 +1,6 @@
 import { openCpu } from '@rwkv-js/core';
-import { specificationWeights } from '@rwkv-js/testing';
-import { DeviceError, type Device, type Executable } from '@rwkv-js/tensor';
+import { deviceWith, specificationWeights } from '@rwkv-js/testing';
+import { DeviceError, type Device } from '@rwkv-js/tensor';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LanguageModel } from './model.ts';
@@ -189,37 +189,16 @@ describe('a session', () => {
   });
 });
 
-/** The device with other executables than its own. */
-function withExecutables(inner: Device, change: (own: Executable) => Partial<Executable>): Device {
-  return new Proxy(inner, {
-    get(target, property) {
-      const member: unknown = Reflect.get(target, property, target);
-      if (typeof member !== 'function') return member;
-      if (property !== 'compile') return member.bind(target) as unknown;
-      return async (...given: Parameters<Device['compile']>): Promise<Executable> => {
-        const own = await target.compile(...given);
-        return {
-          plan: own.plan,
-          run: (inputs) => own.run(inputs),
-          read: (...names) => own.read(...names),
-          dispose: () => own.dispose(),
-          ...change(own),
-        };
-      };
-    },
-  });
-}
-
-/** The device, with steps that fail while they are told to. */
+/** The device, with readbacks that fail while they are told to. */
 function failingDevice(inner: Device): { device: Device; fail: boolean } {
   const control = {
     fail: false,
-    device: withExecutables(inner, (own) => ({
-      read: async (...names) => {
+    device: deviceWith(inner, {
+      read: (own) => async (tensor, range) => {
         if (control.fail) throw new DeviceError('the card fell off the bus');
-        return own.read(...names);
+        return own(tensor, range);
       },
-    })),
+    }),
   };
   return control;
 }
@@ -228,12 +207,14 @@ function failingDevice(inner: Device): { device: Device; fail: boolean } {
 function countingDevice(inner: Device): { device: Device; runs: number } {
   const control = {
     runs: 0,
-    device: withExecutables(inner, (own) => ({
-      run: (inputs) => {
-        control.runs += 1;
-        own.run(inputs);
-      },
-    })),
+    device: deviceWith(inner, {
+      executable: (own) => ({
+        run: (inputs) => {
+          control.runs += 1;
+          own.run(inputs);
+        },
+      }),
+    }),
   };
   return control;
 }
