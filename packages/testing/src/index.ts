@@ -11,6 +11,7 @@ export {
 } from './finite-differences.ts';
 export { letters } from './letters.ts';
 export { randomWeights } from './random-weights.ts';
+export { SessionActions } from './sessions/session-actions.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {
   specificationModels,
