@@ -27,6 +27,8 @@ const action = fc.oneof(
     kind: fc.constant('generate' as const),
     prompt: fc.option(fc.array(token, { maxLength: 20 }), { nil: undefined }),
     options,
+    /** Turns that the reader takes for each piece: others may need the slot meanwhile. */
+    pause: fc.nat(3),
     leave: fc.option(leave, { nil: undefined }),
   }),
   fc.record({

@@ -150,8 +150,8 @@ async function perform<State extends SavedState>(
     case 'score':
       return attempt(() => session.score(action.tokens));
     case 'generate': {
-      const { options, prompt, leave } = action;
-      return write(session, { ...options, prompt }, leave);
+      const { options, prompt, leave, pause } = action;
+      return write(session, { ...options, prompt }, { ...leave, pause });
     }
   }
 }
@@ -160,7 +160,11 @@ async function perform<State extends SavedState>(
 async function write<State extends SavedState>(
   session: TestedSession<State>,
   options: WriteOptions,
-  leave?: { readonly pieces: number; readonly abort?: boolean },
+  reader: {
+    readonly pause?: number;
+    readonly pieces?: number | undefined;
+    readonly abort?: boolean | undefined;
+  } = {},
 ): Promise<Result & { readonly tokens: readonly number[] }> {
   const controller = new AbortController();
   const generation = session.generate({ signal: controller.signal, ...options });
@@ -168,8 +172,9 @@ async function write<State extends SavedState>(
   const result = await attempt(async () => {
     for await (const piece of generation) {
       pieces.push(piece);
-      if (pieces.length !== leave?.pieces) continue;
-      if (!leave.abort) break;
+      await pass(reader.pause ?? 0);
+      if (pieces.length !== reader.pieces) continue;
+      if (!reader.abort) break;
       controller.abort();
     }
   });
