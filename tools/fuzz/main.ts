@@ -1,48 +1,25 @@
 /**
  * Tries a part of the house with random inputs, for as long as you like:
  *
- *     npm run fuzz -- weights --runs 10000 --seed 7
+ *   npm run fuzz -- sessions --runs 5000 --seed 7
+ *
+ * A fuzzer has a file of its own and its place in this list.
  */
-import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import fc from 'fast-check';
-import type { FuzzCommand } from './fuzzer.ts';
+import { runFuzz } from './program.ts';
+import { sessions } from './sessions.ts';
 import { weights } from './weights.ts';
 
-const commands: readonly FuzzCommand[] = [weights];
+const commands = [sessions, weights];
 
-const wholeNumber = (text: string): number => {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number below a billion.');
-};
+const controller = new AbortController();
+process.on('SIGINT', () => {
+  // The second time it is meant.
+  if (controller.signal.aborted) process.exit(130);
+  controller.abort();
+});
 
-const program = new Command('fuzz').description(
-  'Tries a part of the house with random inputs until one fails.',
-);
-for (const { name, summary, unit, open } of commands) {
-  program
-    .command(name)
-    .summary(summary)
-    .description(`Tries whether ${summary}.`)
-    .option('--runs <number>', 'inputs to try', wholeNumber, 1000)
-    .option('--seed <number>', 'decides all inputs', wholeNumber, 1)
-    .option('--path <numbers>', 'begins with one input of the seed, as a failed run names it')
-    .action(async ({ runs, seed, path }) => {
-      await using fuzzer = open();
-      let [held, count] = [0, 0];
-      const property = fuzzer.property((more) => {
-        held += 1;
-        count += more;
-      });
-      const details = await fc.check(property, { numRuns: runs, seed, ...(path && { path }) });
-      console.log(`${held} runs held, ${count} ${unit}`);
-      if (!details.failed) return;
-      process.exitCode = 1;
-      const error = details.errorInstance;
-      console.error(error instanceof Error ? error.stack : String(error));
-      console.error(`input: ${fc.stringify(details.counterexample?.[0])}`);
-      console.error(
-        `run it again with: npm run fuzz -- ${name} --seed ${seed} --path ${details.counterexamplePath ?? ''}`,
-      );
-    });
-}
-await program.parseAsync();
+process.exitCode = await runFuzz(commands, process.argv.slice(2), {
+  out: (text) => process.stdout.write(text),
+  error: (text) => process.stderr.write(text),
+  signal: controller.signal,
+});

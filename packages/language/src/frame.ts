@@ -1,8 +1,10 @@
 import {
   crossEntropy,
   gatherRows,
+  keepDrawn,
   layerNorm,
   linear,
+  resolveTokens,
   sample,
   sampleSettings,
   tokenLogProbability,
@@ -43,6 +45,8 @@ export interface StepShape {
   readonly rows: number;
   /** What products with packed weights take, as the device's kernel table says; f32 without it. */
   readonly activations?: KernelTable['activations'];
+  /** Steps that run before what they drew is read back: so many drawn tokens are kept. Default 1. */
+  readonly stepsPerReadback?: number;
   /** Records the step of training, whose weights are f32 states and whose end is a loss. */
   readonly trainable?: boolean;
 }
@@ -50,11 +54,13 @@ export interface StepShape {
 /**
  * Records one step of a model: `tokens` rows of packed sequences in, `rows` rows of logits out.
  *
- * Inputs: `tokens` i32 [tokens] (padding is token 0); `offsets` i32 [slots + 1], where each sequence's
- * rows begin; and for each row of logits, −1 where there is none: `logitRows` i32 [rows], the token
- * row it comes from; `sampleSlots` i32 [rows], the slot to draw a token for; `targets` i32 [rows],
- * the token to score. `settings` and `random` are those of `sample`, for each slot.
- * Outputs: `logits` f32 [rows, vocabulary]; `sampled` i32 [rows]; `logProbabilities` f32 [rows].
+ * Inputs: `tokens` i32 [tokens], −1 for the one that was drawn last for its sequence (padding is token
+ * 0); `offsets` i32 [slots + 1], where each sequence's rows begin; and for each row of logits, −1 where
+ * there is none: `logitRows` i32 [rows], the token row it comes from; `sampleSlots` i32 [rows], the slot
+ * to draw a token for, one row at most for each; `targets` i32 [rows], the token to score. `settings`
+ * and `random` are those of `sample`, for each slot.
+ * Outputs: `logits` f32 [rows, vocabulary]; `logProbabilities` f32 [rows]. What was drawn is a state,
+ * since the next step may begin with it: `sampler.drawn` i32 [slots, stepsPerReadback], the newest last.
  *
  * A trainable step draws nothing: it takes `tokens`, `offsets`, `logitRows` and `targets`, and gives
  * `logits` and `loss` f32 [], the mean cross-entropy of the rows with a target. Its weights are states of
@@ -79,7 +85,11 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
       });
 
     const generation = generations[config.version]();
-    const embedded = gatherRows(matrix('emb.weight', vocabularySize, width), tokens);
+    const drawn = shape.trainable
+      ? undefined
+      : recorder.state('sampler.drawn', i32(shape.slots, shape.stepsPerReadback ?? 1), -1);
+    const ids = drawn ? resolveTokens(tokens, drawn, offsets) : tokens;
+    const embedded = gatherRows(matrix('emb.weight', vocabularySize, width), ids);
     let stream: Stream = { x: norm(embedded, 'blocks.0.ln0') };
     const { slots } = shape;
     const source = { recorder, weight, config, dtypes, slots, offsets, activations };
@@ -92,28 +102,30 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
     const last = norm(gatherRows(settle(stream), logitRows), 'ln_out');
     const logits = linear(asActivations(last, [headMatrix], activations), headMatrix);
     const targets = recorder.input('targets', i32(shape.rows));
-    if (shape.trainable) return { logits, loss: crossEntropy(logits, targets) };
-    return head(recorder, logits, targets, config, shape);
+    if (!drawn) return { logits, loss: crossEntropy(logits, targets) };
+    draw(recorder, logits, drawn, config, shape);
+    return { logits, logProbabilities: tokenLogProbability(logits, targets) };
   });
 }
 
-/** What is made of the logits on the device: a draw and a score for each row that wants one. */
-function head(
+/** Draws a token for each row of logits that wants one, and keeps it with those drawn before. */
+function draw(
   recorder: Recorder,
   logits: Value,
-  targets: Value,
+  drawn: Value,
   { vocabularySize }: ModelConfig,
   { rows, slots }: StepShape,
-): Readonly<Record<string, Value>> {
+): void {
   const occurrences = recorder.state('sampler.occurrences', f32(slots, vocabularySize), -1);
-  const [sampled, next] = sample(
+  const sampleSlots = recorder.input('sampleSlots', i32(rows));
+  const [tokens, next] = sample(
     logits,
-    recorder.input('sampleSlots', i32(rows)),
+    sampleSlots,
     recorder.input('settings', f32(slots, sampleSettings.length)),
     recorder.input('random', i32(slots, 2)),
     recorder.parameter('sampler.counts', f32(vocabularySize)),
     occurrences,
   );
   recorder.update(occurrences, next);
-  return { logits, sampled, logProbabilities: tokenLogProbability(logits, targets) };
+  recorder.update(drawn, keepDrawn(drawn, tokens, sampleSlots));
 }

@@ -1,23 +1,10 @@
 import { openCpu } from '@rwkv-js/core';
-import { specificationWeights } from '@rwkv-js/testing';
+import { letters, specificationWeights } from '@rwkv-js/testing';
 import type { Device } from '@rwkv-js/tensor';
 import { ByteTokenizer } from '@rwkv-js/tokenizer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LanguageModel } from './model.ts';
 import type { Session } from './session.ts';
-
-/** Twelve letters for the twelve tokens of the specification's models. */
-const letters = {
-  name: 'letters',
-  vocabularySize: 12,
-  paddedSize: 16,
-  encode: (text: string | Uint8Array) =>
-    Uint32Array.from(typeof text === 'string' ? text : '', (letter) => letter.charCodeAt(0) - 97),
-  decode: (ids: ArrayLike<number>) => String.fromCharCode(...Array.from(ids, (id) => 97 + id)),
-  decodeBytes: (ids: ArrayLike<number>) => Uint8Array.from(ids, (id) => 97 + id),
-  tokenBytes: (id: number) => Uint8Array.of(97 + id),
-  stream: () => ({ push: (id: number) => String.fromCharCode(97 + id), flush: () => '' }),
-};
 
 let device: Device;
 let model: LanguageModel;

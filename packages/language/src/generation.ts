@@ -17,7 +17,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopTokens?: readonly number[] | undefined;
   /** A whole number that decides every draw: the same seed, state and settings give the same text. */
   readonly seed?: number | undefined;
-  /** Ends the writing with an AbortError within a step; the session can go on. */
+  /** Ends the writing with an AbortError within a step, or a burst of them; the session can go on. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,16 +28,21 @@ export type FinishReason = 'stop' | 'end' | 'length';
 export interface Draws {
   /** Draws from logits that are known on the host. */
   onHost(logits: Float32Array, position: number): number;
-  /** The request for a draw on the device. */
-  onDevice(position: number, take: (token: number) => void): NonNullable<Work['sample']>;
+  /** The request for draws on the device, from this position on and no more than may be written. */
+  onDevice(
+    position: number,
+    take: (tokens: readonly number[]) => void,
+  ): NonNullable<Work['sample']>;
 }
 
 /** What a generation needs of its session. */
 export interface Writer {
   begin(prompt: readonly number[], signal: AbortSignal | undefined): Promise<void>;
   draw(draws: Draws, signal: AbortSignal | undefined): Promise<number>;
+  /** Makes the token that was drawn last a part of the text. */
   accept(token: number): void;
-  end(): void;
+  /** Leaves the session with what was accepted, whatever was drawn beyond. */
+  end(): Promise<void>;
 }
 
 /** Text that is being written. Iterate it for the pieces, or await `text()` for the whole, once. */
@@ -127,7 +132,7 @@ export class Generation implements AsyncIterable<string> {
       const rest = last.text + (last.stop === undefined ? matcher.flush() : '');
       if (rest !== '') yield rest;
     } finally {
-      this.#writer.end();
+      await this.#writer.end();
     }
   }
 
@@ -143,7 +148,8 @@ export class Generation implements AsyncIterable<string> {
         const carried = occurrences;
         occurrences = undefined;
         const { seed } = this;
-        return { settings: this.#settings, seed, position, occurrences: carried, take };
+        const most = this.#maxTokens - this.#tokens.length;
+        return { settings: this.#settings, seed, position, occurrences: carried, most, take };
       },
     };
   }

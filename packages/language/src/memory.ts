@@ -6,13 +6,17 @@ import {
   type WeightSource,
 } from '@rwkv-js/tensor';
 import { readConfig } from './config.ts';
+import { isSequenceState } from './session-state.ts';
 import { StepPrograms } from './step-programs.ts';
 
 /** Bytes that a model will take on a device. */
 export interface ModelMemory {
   /** All parameters together. */
   readonly parameters: number;
-  /** One sequence's state and sampling counts; a model has a slot of this size for each of its `slots`. */
+  /**
+   * One sequence's state and what sampling keeps, and where the device reads back once for several steps a
+   * second copy of the state to go back to; a model has this for each of its `slots`.
+   */
   readonly statesPerSlot: number;
   /** One sequence's state alone: what `session.save()` keeps. */
   readonly savedState: number;
@@ -25,17 +29,14 @@ export interface ModelMemory {
  * @throws FormatError when the tensors are not those of an official RWKV language model.
  */
 export function modelMemory(source: WeightSource, device: Device): ModelMemory {
-  const program = new StepPrograms(
-    readConfig(source),
-    source,
-    1,
-    device.kernels.activations,
-  ).program(1, 1);
+  const program = new StepPrograms(readConfig(source), source, 1, device.kernels).program(1, 1);
   let statesPerSlot = 0;
   let savedState = 0;
+  const { memory, stepsPerReadback } = device.kernels;
   for (const [name, spec] of declared(program, 'state')) {
-    statesPerSlot += device.kernels.memory.byteLength(spec);
-    if (name.startsWith('state.')) savedState += byteLength(spec);
+    const copies = isSequenceState(name) && stepsPerReadback > 1 ? 2 : 1;
+    statesPerSlot += copies * memory.byteLength(spec);
+    if (isSequenceState(name)) savedState += byteLength(spec);
   }
   return { parameters: parameterBytes([program], device.kernels), statesPerSlot, savedState };
 }

@@ -4,9 +4,11 @@ import {
   UsageError,
   type Device,
   type LoadProgress,
+  type States,
   type WeightSource,
 } from '@rwkv-js/tensor';
 import { vocabularyOf, type Tokenizer } from '@rwkv-js/tokenizer';
+import { Checkpoints } from './checkpoints.ts';
 import { readConfig, type ModelConfig } from './config.ts';
 import { Generation, type GenerateOptions } from './generation.ts';
 import { ModelRuntime } from './runtime.ts';
@@ -57,14 +59,17 @@ export class LanguageModel {
     if (tokenizer) checkTokenizer(tokenizer, config, source.label);
     const counts = occurrenceCounts(config.vocabularySize, tokenizer);
     const complete = withTensors(source, { 'sampler.counts': counts });
-    const programs = new StepPrograms(config, complete, slots, device.kernels.activations);
+    const programs = new StepPrograms(config, complete, slots, device.kernels);
     const program = programs.program(1, 1);
     const parameters = await loadParameters(device, [program], complete, {
       progress: options.progress,
       signal,
     });
+    let states: States | undefined;
     try {
-      const states = allocateStates(device, [program]);
+      states = allocateStates(device, [program]);
+      const many = device.kernels.stepsPerReadback > 1;
+      const checkpoints = many ? new Checkpoints(device, states) : undefined;
       const recommended = options.recommended ?? {};
       return new LanguageModel(
         new ModelRuntime({
@@ -73,6 +78,7 @@ export class LanguageModel {
           programs,
           parameters,
           states,
+          checkpoints,
           slots,
           counts,
           tokenizer,
@@ -80,6 +86,7 @@ export class LanguageModel {
         }),
       );
     } catch (error) {
+      states?.dispose();
       parameters.dispose();
       throw error;
     }
@@ -93,7 +100,7 @@ export class LanguageModel {
     return this.#runtime.tokenizer;
   }
 
-  /** Bytes that parameters and states take on the device. */
+  /** Bytes that parameters and states, checkpoints included, take on the device. */
   get bytes(): { readonly parameters: number; readonly states: number } {
     return this.#runtime.bytes;
   }
@@ -117,8 +124,9 @@ export class LanguageModel {
       {
         ...writer,
         end() {
-          writer.end();
+          // What is disposed has nothing to go back to.
           void session.dispose();
+          return writer.end();
         },
       },
     );

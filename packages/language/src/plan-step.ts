@@ -33,12 +33,9 @@ export function planStep(
   const config = readConfig(source);
   const dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
   const rows = Math.min(tokens, sequences);
-  const program = recordStep(config, dtypes, {
-    tokens,
-    slots: sequences,
-    rows,
-    activations: table.activations,
-  });
+  const { activations, stepsPerReadback } = table;
+  const shape = { tokens, slots: sequences, rows, activations, stepsPerReadback };
+  const program = recordStep(config, dtypes, shape);
   const made = plan(program, table);
   const kernels = new Map<string, KernelTotal>();
   for (const { kernel, cost } of made.calls) {

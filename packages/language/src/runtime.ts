@@ -1,9 +1,10 @@
 import { UsageError, type Device, type Parameters, type States } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
 import type { ModelConfig } from './config.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { Scheduler, type Work } from './scheduler.ts';
 import type { Prompt } from './session.ts';
-import { stateKind, type SessionState } from './session-state.ts';
+import { isSequenceState, stateKind, type SessionState } from './session-state.ts';
 import type { SamplingOptions } from './settings.ts';
 import { Slots, type Sequence } from './slots.ts';
 import { StepExecutables, type StepPrograms } from './step-programs.ts';
@@ -18,6 +19,7 @@ export class ModelRuntime {
   readonly stateKind: string;
   readonly #parameters: Parameters;
   readonly #states: States;
+  readonly #checkpoints: Checkpoints | undefined;
   readonly #executables: StepExecutables;
   readonly #slots: Slots;
   readonly #scheduler: Scheduler;
@@ -29,12 +31,14 @@ export class ModelRuntime {
     readonly programs: StepPrograms;
     readonly parameters: Parameters;
     readonly states: States;
+    /** Needed where the device reads back once for several steps. */
+    readonly checkpoints: Checkpoints | undefined;
     readonly slots: number;
     readonly counts: Float32Array;
     readonly tokenizer: Tokenizer | undefined;
     readonly recommended: SamplingOptions;
   }) {
-    const { device, programs, parameters, states } = parts;
+    const { device, programs, parameters, states, checkpoints } = parts;
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.recommended = parts.recommended;
@@ -42,14 +46,19 @@ export class ModelRuntime {
     this.stateKind = stateKind(parts.config);
     this.#parameters = parameters;
     this.#states = states;
+    this.#checkpoints = checkpoints;
     this.#executables = new StepExecutables(programs, device, parameters.tensors, states.tensors);
-    this.#slots = new Slots(device, states, programs.program(1, 1), parts.slots);
+    const program = programs.program(1, 1);
+    this.#slots = new Slots(device, states, program, parts.slots, checkpoints);
     this.#scheduler = new Scheduler(device, this.#executables, this.#slots);
   }
 
-  /** Bytes that parameters and states take on the device. */
+  /** Bytes that parameters and states, checkpoints included, take on the device. */
   get bytes(): { readonly parameters: number; readonly states: number } {
-    return { parameters: this.#parameters.byteLength, states: this.#states.byteLength };
+    return {
+      parameters: this.#parameters.byteLength,
+      states: this.#states.byteLength + (this.#checkpoints?.byteLength ?? 0),
+    };
   }
 
   /**
@@ -83,17 +92,32 @@ export class ModelRuntime {
   }
 
   async run(work: Work): Promise<void> {
-    this.#check();
+    this.check();
     await this.#scheduler.run(work);
+  }
+
+  /** Whether the model can no longer be used. */
+  get disposed(): boolean {
+    return this.#disposed !== undefined;
+  }
+
+  /**
+   * Puts a sequence back to its checkpoint and then through tokens: those that stay of what was drawn
+   * since.
+   */
+  async rewind(sequence: Sequence, tokens: readonly number[]): Promise<void> {
+    this.check();
+    await this.#scheduler.rewind(sequence);
+    await this.run({ sequence, tokens });
   }
 
   /** A sequence's state tensors as f32 copies, what only sampling needs not among them. */
   async readState(sequence: Sequence): Promise<SessionState['tensors']> {
-    this.#check();
+    this.check();
     const all = await this.#scheduler.exclusively(() => this.#slots.read(sequence));
     const tensors = new Map<string, Float32Array>();
     for (const [name, data] of all) {
-      if (name.startsWith('state.')) tensors.set(name, Float32Array.from(data));
+      if (isSequenceState(name)) tensors.set(name, Float32Array.from(data));
     }
     return tensors;
   }
@@ -123,7 +147,7 @@ export class ModelRuntime {
       throw damaged('has no Map of tensors, which JSON does not keep (structuredClone does)');
     }
     for (const [name, { spec }] of this.#states.tensors) {
-      if (!name.startsWith('state.')) continue;
+      if (!isSequenceState(name)) continue;
       const count = spec.shape.slice(1).reduce((product, size) => product * size, 1);
       const data = state.tensors.get(name);
       if (data?.length !== count) {
@@ -156,13 +180,15 @@ export class ModelRuntime {
         new UsageError('the model was disposed while this was waiting; load it again'),
       );
       this.#executables.dispose();
+      this.#checkpoints?.dispose();
       this.#states.dispose();
       this.#parameters.dispose();
     })();
     return this.#disposed;
   }
 
-  #check(): void {
-    if (this.#disposed) throw new UsageError('the model was disposed; load it again');
+  /** @throws UsageError when the model was disposed. */
+  check(): void {
+    if (this.disposed) throw new UsageError('the model was disposed; load it again');
   }
 }

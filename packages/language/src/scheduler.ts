@@ -1,5 +1,5 @@
 import { sampleSettings, type SampleSettings } from '@rwkv-js/core';
-import { UsageError, type Device, type HostArray } from '@rwkv-js/tensor';
+import { UsageError, type Device, type Executable, type HostArray } from '@rwkv-js/tensor';
 import type { Sequence, Slots } from './slots.ts';
 import type { StepExecutables } from './step-programs.ts';
 
@@ -15,14 +15,20 @@ export interface Work {
     readonly of: 'all' | 'last';
     readonly take: (logits: Float32Array, token: number) => void;
   };
-  /** Draw the token that follows the last one. */
+  /**
+   * Draw the token that follows the last one, and further ones: how many is the scheduler's choice. Each
+   * but the last has gone through too; before the second the slot is checkpointed, see `Sequence`.
+   */
   readonly sample?: {
     readonly settings: SampleSettings;
     readonly seed: number;
+    /** Position of the first of them. */
     readonly position: number;
     /** What the tokens drawn so far count for, when it is not what the slot holds already. */
     readonly occurrences?: Float32Array | undefined;
-    readonly take: (token: number) => void;
+    /** Most tokens to draw, from 1. */
+    readonly most: number;
+    readonly take: (tokens: readonly number[]) => void;
   };
   /** Score this target after each token: its log-probability in nats. */
   readonly score?: {
@@ -48,6 +54,12 @@ interface Share {
 /**
  * Runs the steps of a model. Works that wait at the same moment go through the device together,
  * packed into one step; the one that was served longest ago comes first.
+ *
+ * A step is followed by one readback, but for bursts: while everyone who waits is writing, up to
+ * `stepsPerReadback` steps (of the kernel table) are queued at once, each beginning with the tokens that
+ * the one before it drew. A prompt that arrives waits for the end of a burst at most, and until it is
+ * read there are no others: a step that reads a prompt is long against a readback. Logits and scores come
+ * to the host step by step, so they end bursts as well.
  */
 export class Scheduler {
   readonly #device: Device;
@@ -85,6 +97,11 @@ export class Scheduler {
     return result;
   }
 
+  /** Puts a sequence back to its checkpoint. */
+  rewind(sequence: Sequence): Promise<void> {
+    return this.exclusively(async () => this.#slots.rewind(sequence));
+  }
+
   /** Fails what waits for a sequence that is no longer wanted. */
   drop(sequence: Sequence, reason: Error): void {
     this.#end(
@@ -114,17 +131,19 @@ export class Scheduler {
     }
   }
 
+  /** A step and its readback, or a burst of steps with one. */
   async #step(): Promise<void> {
     for (const waiting of this.#waiting.filter(({ work }) => work.signal?.aborted)) {
       this.#end([waiting], waiting.work.signal!.reason);
     }
     const shares = share(this.#waiting, this.#slots.count, this.#device.kernels.tokenBuckets);
     if (shares.length === 0) return;
+    const steps = this.#stepsFor(shares);
     const served = shares.map(({ waiting }) => waiting);
     let results: readonly (() => void)[][];
     try {
       await this.#slots.seat(served.map(({ work }) => work.sequence));
-      results = await this.#runShares(shares);
+      results = await this.#runShares(shares, steps);
     } catch (error) {
       // A step that was refused has changed nothing; one that failed has taken its states with it.
       if (!(error instanceof UsageError)) {
@@ -140,6 +159,16 @@ export class Scheduler {
       waiting.fed += count;
       this.#deliver(waiting, results[i]!);
     });
+  }
+
+  /** How many steps to queue before a readback. Nobody gets more tokens than it wants. */
+  #stepsFor(shares: readonly Share[]): number {
+    const allWrite = this.#waiting.every(({ work, fed }) => {
+      return work.sample && !work.logits && !work.score && fed === work.tokens.length - 1;
+    });
+    if (!allWrite) return 1;
+    const wanted = shares.map(({ waiting }) => waiting.work.sample!.most);
+    return Math.min(this.#device.kernels.stepsPerReadback, ...wanted);
   }
 
   /**
@@ -169,15 +198,52 @@ export class Scheduler {
   }
 
   /**
-   * Packs the shares into one step's inputs, runs it, and gives for each share the calls that tell its
-   * work what came out.
+   * Packs the shares into a step's inputs, runs it, and further ones that begin with what the one before
+   * drew, and gives for each share the calls that tell its work what came out.
    */
-  async #runShares(shares: readonly Share[]): Promise<(() => void)[][]> {
-    const buckets = this.#device.kernels.tokenBuckets;
+  async #runShares(shares: readonly Share[], steps: number): Promise<(() => void)[][]> {
     // In the packed rows, sequences lie in the order of their slots.
     const ordered = [...shares].sort(
       (a, b) => a.waiting.work.sequence.slot! - b.waiting.work.sequence.slot!,
     );
+    const { inputs, rows, tokenBucket, rowBucket } = this.#pack(ordered);
+    const executable = await this.#executables.get(tokenBucket, rowBucket);
+    executable.run(inputs);
+    if (steps > 1) this.#slots.checkpoint(ordered.map(({ waiting }) => waiting.work.sequence));
+    for (let step = 1; step < steps; step++) {
+      executable.run({
+        ...inputs,
+        // Every row is a sequence's only one, and goes on with the token drawn last for it.
+        tokens: inputs.tokens.map((_, row) => (row < rows.length ? -1 : 0)),
+        random: inputs.random.map((value, i) => (i % 2 === 1 ? value + step : value)),
+      });
+    }
+    const [outputs, drawn] = await Promise.all([
+      readOutputs(executable, rows),
+      // Reading waits for the steps; without anything to read, it is done to see them fail.
+      this.#slots.readDrawn(),
+    ]);
+    const kept = drawn.length / this.#slots.count;
+    return shares.map(({ waiting: { work } }) => {
+      const end = (work.sequence.slot! + 1) * kept;
+      const tokens = [...drawn.subarray(end - steps, end)];
+      return rows.flatMap((row, i) =>
+        row.work === work ? [() => handOut(row, outputsOf(outputs, i, rowBucket), tokens)] : [],
+      );
+    });
+  }
+
+  /** One step's inputs, and the rows of logits that are wanted of it. */
+  #pack(ordered: readonly Share[]): {
+    readonly inputs: Readonly<Record<string, Int32Array | Float32Array>> & {
+      readonly tokens: Int32Array;
+      readonly random: Int32Array;
+    };
+    readonly rows: readonly Row[];
+    readonly tokenBucket: number;
+    readonly rowBucket: number;
+  } {
+    const buckets = this.#device.kernels.tokenBuckets;
     const tokenBucket = bucketFor(
       ordered.reduce((sum, { count }) => sum + count, 0),
       buckets,
@@ -216,8 +282,7 @@ export class Scheduler {
       rows.forEach((row, i) => (values[i] = of(row)));
       return values;
     };
-    const executable = await this.#executables.get(tokenBucket, rowBucket);
-    executable.run({
+    const inputs = {
       tokens,
       offsets,
       logitRows: perRow(({ row }) => row),
@@ -225,15 +290,8 @@ export class Scheduler {
       targets: perRow(({ work, token }) => work.score?.targets[token] ?? -1),
       settings,
       random,
-    });
-    const names = outputsFor(rows);
-    // Reading waits for the step; without anything to read, wait all the same, to see it fail.
-    const outputs = await executable.read(...(names.length > 0 ? names : (['sampled'] as const)));
-    return shares.map(({ waiting: { work } }) =>
-      rows.flatMap((row, i) =>
-        row.work === work ? [() => handOut(row, i, rowBucket, outputs)] : [],
-      ),
-    );
+    };
+    return { inputs, rows, tokenBucket, rowBucket };
   }
 }
 
@@ -246,29 +304,32 @@ interface Row {
   readonly isLast: boolean;
 }
 
-type OutputName = 'logits' | 'sampled' | 'logProbabilities';
+type Outputs = Partial<Record<'logits' | 'logProbabilities', HostArray>>;
 
-function outputsFor(rows: readonly Row[]): readonly OutputName[] {
-  const names: OutputName[] = [];
+/** What the host wants to see of the step that ran last, besides the drawn tokens. */
+async function readOutputs(executable: Executable, rows: readonly Row[]): Promise<Outputs> {
+  const names: (keyof Outputs)[] = [];
   if (rows.some(({ work }) => work.logits)) names.push('logits');
-  if (rows.some(({ work }) => work.sample)) names.push('sampled');
   if (rows.some(({ work }) => work.score)) names.push('logProbabilities');
-  return names;
+  return names.length === 0 ? {} : executable.read(...names);
 }
 
-function handOut(
-  { work, token, isLast }: Row,
-  index: number,
-  bucket: number,
-  outputs: Partial<Record<OutputName, HostArray>>,
-): void {
+/** One row's part of the outputs. */
+function outputsOf(outputs: Outputs, row: number, rows: number): Outputs {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, data]) => {
+      const size = data.length / rows;
+      return [name, data.subarray(row * size, (row + 1) * size)];
+    }),
+  );
+}
+
+function handOut({ work, token, isLast }: Row, outputs: Outputs, drawn: readonly number[]): void {
   if (work.logits && (work.logits.of === 'all' || isLast)) {
-    const vocabulary = outputs.logits!.length / bucket;
-    const logits = outputs.logits!.slice(index * vocabulary, (index + 1) * vocabulary);
-    work.logits.take(Float32Array.from(logits), token);
+    work.logits.take(Float32Array.from(outputs.logits!), token);
   }
-  if (work.sample && isLast) work.sample.take(outputs.sampled![index]!);
-  if (work.score) work.score.take(outputs.logProbabilities![index]!, token);
+  if (work.sample && isLast) work.sample.take(drawn);
+  if (work.score) work.score.take(outputs.logProbabilities![0]!, token);
 }
 
 /**

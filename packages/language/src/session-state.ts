@@ -29,3 +29,8 @@ export function stateKind(config: ModelConfig): string {
     `vocabulary ${vocabularySize}`
   );
 }
+
+/** Whether a model's state belongs to the text of a sequence, and not to the drawing of tokens alone. */
+export function isSequenceState(name: string): boolean {
+  return name.startsWith('state.');
+}

@@ -142,6 +142,10 @@ export class Session {
   /** What a `Generation` moves this session with. */
   writer(): Writer {
     let begun = false;
+    // The device may have drawn more than was asked for: these come next.
+    let ahead: readonly number[] = [];
+    // Tokens of the text that went through since the slot was checkpointed.
+    let since: number[] = [];
     return {
       begin: async (prompt, signal) => {
         this.#enter('generate');
@@ -151,15 +155,31 @@ export class Session {
       },
       draw: async (draws, signal) => {
         if (this.#pending === undefined) return draws.onHost(this.#knownLogits(), this.#tokenCount);
-        let token = -1;
-        const sample = draws.onDevice(this.tokenCount, (drawn) => (token = drawn));
-        await this.#run([], { signal }, { sample });
-        return token;
+        if (ahead.length > 0) {
+          this.#checkUsable('going on');
+          since.push(this.#pending);
+          this.#tokenCount += 1;
+          this.#pending = undefined;
+        } else {
+          since = [];
+          const sample = draws.onDevice(this.tokenCount, (drawn) => (ahead = drawn));
+          await this.#run([], { signal }, { sample });
+        }
+        const [token, ...rest] = ahead;
+        ahead = rest;
+        // All that was drawn is taken: the device is where the text is.
+        if (rest.length === 0) this.#sequence.checkpoint = undefined;
+        return token!;
       },
       accept: (token) => this.#accept(token),
-      end: () => {
-        if (begun) this.#busy = undefined;
+      end: async () => {
+        if (!begun) return;
         begun = false;
+        try {
+          if (ahead.length > 0) await this.#rewind(since);
+        } finally {
+          this.#busy = undefined;
+        }
       },
     };
   }
@@ -221,6 +241,18 @@ export class Session {
     this.#logits = state.logits;
   }
 
+  /** Takes back what the device has read beyond the text: `tokens` are those that went through before. */
+  async #rewind(tokens: readonly number[]): Promise<void> {
+    const gone = (): unknown => this.#disposed || this.#runtime.disposed || this.#sequence.lost;
+    if (gone()) return;
+    try {
+      await this.#runtime.rewind(this.#sequence, tokens);
+    } catch (error) {
+      // What is disposed meanwhile has nothing to go back to; a lost state is told when it is used.
+      if (!gone()) throw error;
+    }
+  }
+
   /** A token of the text that has not gone through the model yet. */
   #accept(token: number): void {
     this.#pending = token;
@@ -255,7 +287,7 @@ export class Session {
     { signal, progress }: FeedOptions,
     want: Pick<Work, 'logits' | 'score' | 'sample'> = {},
   ): Promise<void> {
-    if (this.#disposed) throw disposedError('going on');
+    this.#checkUsable('going on');
     const pending = this.#pending;
     const all = pending === undefined ? tokens : [pending, ...tokens];
     if (all.length === 0) return;
@@ -274,10 +306,13 @@ export class Session {
     });
   }
 
+  #checkUsable(doing: string): void {
+    if (this.#disposed) throw disposedError(doing);
+    this.#runtime.check();
+  }
+
   #enter(doing: string, evenLost = false): void {
-    if (this.#disposed) {
-      throw disposedError(doing);
-    }
+    if (this.#disposed) throw disposedError(doing);
     if (this.#busy !== undefined) {
       throw new UsageError(
         `${doing} while this session is busy with ${this.#busy}; wait for it, or fork the session before`,

@@ -1,11 +1,13 @@
 import {
   elementCount,
+  filled,
   type Device,
   type DeviceTensor,
   type HostArray,
   type Program,
   type States,
 } from '@rwkv-js/tensor';
+import type { Checkpoints } from './checkpoints.ts';
 
 /** State tensors of one sequence in host memory, by name. */
 export type RestingState = ReadonlyMap<string, HostArray>;
@@ -16,6 +18,11 @@ export class Sequence {
   slot: number | undefined;
   /** Its state while it rests; undefined for one that has not begun. */
   resting: RestingState | undefined;
+  /**
+   * The state to go back to while it is not known how much stays of what was drawn: in the slot's
+   * checkpoint, or on the host when the sequence had to make room.
+   */
+  checkpoint: 'on the device' | RestingState | undefined;
   /** The error that took its state, when a step failed. */
   lost: Error | undefined;
 }
@@ -28,13 +35,22 @@ export class Slots {
   readonly #device: Device;
   readonly #states: States;
   readonly #fills: ReadonlyMap<string, number>;
+  readonly #checkpoints: Checkpoints | undefined;
   readonly #sitting: (Sequence | undefined)[];
   /** Slots by use, the longest idle first. */
   readonly #order: number[];
 
-  constructor(device: Device, states: States, program: Program, count: number) {
+  /** @param checkpoints needed for `checkpoint` only */
+  constructor(
+    device: Device,
+    states: States,
+    program: Program,
+    count: number,
+    checkpoints?: Checkpoints,
+  ) {
     this.#device = device;
     this.#states = states;
+    this.#checkpoints = checkpoints;
     this.#fills = new Map([...program.states].map(([name, { fill }]) => [name, fill]));
     this.#sitting = Array.from({ length: count }, () => undefined);
     this.#order = this.#sitting.map((_, slot) => slot);
@@ -77,17 +93,43 @@ export class Slots {
     this.#device.write(tensor, data, this.#range(tensor, sequence.slot!));
   }
 
+  /** The tokens drawn last, i32 [slots, stepsPerReadback], when the steps queued before are done. */
+  async readDrawn(): Promise<HostArray> {
+    return this.#device.read(this.#states.tensors.get('sampler.drawn')!);
+  }
+
+  /** Keeps the states of sequences that sit in ascending slots, so that they can go back to them. */
+  checkpoint(sequences: readonly Sequence[]): void {
+    this.#checkpoints!.keep(sequences.map(({ slot }) => slot!));
+    for (const sequence of sequences) sequence.checkpoint = 'on the device';
+  }
+
+  /** Puts a sequence back to its checkpoint, which is then forgotten. */
+  rewind(sequence: Sequence): void {
+    const { checkpoint } = sequence;
+    sequence.checkpoint = undefined;
+    if (checkpoint === 'on the device') this.#checkpoints!.restore(sequence.slot!);
+    else if (checkpoint) sequence.resting = checkpoint;
+  }
+
   /** Frees the slot of a sequence; its state is forgotten. */
   leave(sequence: Sequence): void {
     if (sequence.slot !== undefined) this.#sitting[sequence.slot] = undefined;
     sequence.slot = undefined;
     sequence.resting = undefined;
+    sequence.checkpoint = undefined;
   }
 
   async #unseat(slot: number): Promise<void> {
     const sequence = this.#sitting[slot];
     if (!sequence) return;
-    sequence.resting = await this.#readSlot(slot);
+    const [resting, checkpoint] = await Promise.all([
+      this.#readSlot(slot),
+      sequence.checkpoint === 'on the device' ? this.#checkpoints!.read(slot) : undefined,
+    ]);
+    sequence.resting = resting;
+    // By now it may be known that all stays.
+    if (sequence.checkpoint !== undefined) sequence.checkpoint = checkpoint;
     sequence.slot = undefined;
     this.#sitting[slot] = undefined;
   }
@@ -112,8 +154,8 @@ export class Slots {
   #first(): RestingState {
     return new Map(
       [...this.#states.tensors].map(([name, tensor]) => {
-        const { count } = this.#range(tensor, 0);
-        return [name, new Float32Array(count).fill(this.#fills.get(name)!)];
+        const { dtype, shape } = tensor.spec;
+        return [name, filled({ dtype, shape: shape.slice(1) }, this.#fills.get(name)!)];
       }),
     );
   }

@@ -34,8 +34,9 @@ describe('the plan of a step', () => {
   test('of RWKV-7 launches eight kernels a layer where there are composites', () => {
     const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
     expect(callsOfALayer(step(source))).toBe(8);
-    // Eight for each of twelve layers; embedding, its norm; sum, rows, norm, head, sample, score.
-    expect(plan(step(source), idealKernels).calls).toHaveLength(12 * 8 + 8);
+    // Eight for each of twelve layers; tokens, embedding, its norm; sum, rows, norm, head, sample, what was
+    // drawn, score.
+    expect(plan(step(source), idealKernels).calls).toHaveLength(12 * 8 + 10);
   });
 
   test('of RWKV-7 lists one layer like this', () => {
@@ -46,27 +47,27 @@ describe('the plan of a step', () => {
       (line) => line.includes('linearOfSparse') && line.includes('blocks.1'),
     );
     expect(lines.slice(from, to + 1).join('\n')).toMatchInlineSnapshot(`
-      "  %114: f32[1, 16], %115: f32[6, 1, 16], %116: f32[1, 16] -> state.1.att_x = normShiftMix(%76, blocks.1.ln1.weight, blocks.1.ln1.bias, %113, state.1.att_x, offsets, %83, epsilon=0.00001)
-        %120: f32[1, 16], %121: f32[1, 16], %122: f32[1, 16], %123: f32[1, 18] = timeMix7Project(%115, blocks.1.att.receptance.weight, blocks.1.att.key.weight, blocks.1.att.value.weight, %92, w=3, a=4, v=5, g=6)
-        %125: f32[1, 16] = reshape(blocks.1.att.w0, shape=[1, 16])
-        %127: f32[1, 16] = reshape(blocks.1.att.a0, shape=[1, 16])
-        %129: f32[1, 16] = reshape(blocks.1.att.v0, shape=[1, 16])
-        %130: f32[3, 16] = concat(%125, %127, %129, axis=0)
-        %131: f32[1, 16], %132: f32[1, 16], %133: f32[1, 16], %134: f32[1, 16] = timeMix7Raise(%123, %97, %130, %122, %43, w=3, a=4, v=5, g=6)
-        %136: f32[1, 16] = reshape(blocks.1.att.k_k, shape=[1, 16])
-        %138: f32[1, 16] = reshape(blocks.1.att.k_a, shape=[1, 16])
-        %140: f32[1, 16] = reshape(blocks.1.att.r_k, shape=[1, 16])
-        %142: f32[1, 16] = reshape(blocks.1.att.ln_x.weight, shape=[1, 16])
-        %144: f32[1, 16] = reshape(blocks.1.att.ln_x.bias, shape=[1, 16])
-        %145: f32[5, 16] = concat(%136, %138, %140, %142, %144, axis=0)
-        %147: f32[1, 16], %148: f32[1, 2, 8, 8] -> state.1.wkv = timeMix7Recur(%120, %131, %121, %133, %132, %134, %145, state.1.wkv, offsets, epsilon=0.00064)
-        %150: f32[1, 16] = linear(%147, blocks.1.att.output.weight)
-        %155: f32[1, 16] = reshape(blocks.1.ffn.x_k, shape=[1, 16])
-        %156: f32[1, 16] = concat(%155, axis=0)
-        %157: f32[1, 16], %158: f32[1, 1, 16], %159: f32[1, 16] -> state.1.ffn_x = normShiftMix(%114, blocks.1.ln2.weight, blocks.1.ln2.bias, %156, state.1.ffn_x, offsets, %150, epsilon=0.00001)
-        %160: f32[1, 16] = reshape(%158, shape=[1, 16])
-        %163: f32[1, 64] = linearSquaredRelu(%160, blocks.1.ffn.key.weight)
-        %164: f32[1, 16] = linearOfSparse(%163, blocks.1.ffn.value.weight)"
+      "  %116: f32[1, 16], %117: f32[6, 1, 16], %118: f32[1, 16] -> state.1.att_x = normShiftMix(%78, blocks.1.ln1.weight, blocks.1.ln1.bias, %115, state.1.att_x, offsets, %85, epsilon=0.00001)
+        %122: f32[1, 16], %123: f32[1, 16], %124: f32[1, 16], %125: f32[1, 18] = timeMix7Project(%117, blocks.1.att.receptance.weight, blocks.1.att.key.weight, blocks.1.att.value.weight, %94, w=3, a=4, v=5, g=6)
+        %127: f32[1, 16] = reshape(blocks.1.att.w0, shape=[1, 16])
+        %129: f32[1, 16] = reshape(blocks.1.att.a0, shape=[1, 16])
+        %131: f32[1, 16] = reshape(blocks.1.att.v0, shape=[1, 16])
+        %132: f32[3, 16] = concat(%127, %129, %131, axis=0)
+        %133: f32[1, 16], %134: f32[1, 16], %135: f32[1, 16], %136: f32[1, 16] = timeMix7Raise(%125, %99, %132, %124, %45, w=3, a=4, v=5, g=6)
+        %138: f32[1, 16] = reshape(blocks.1.att.k_k, shape=[1, 16])
+        %140: f32[1, 16] = reshape(blocks.1.att.k_a, shape=[1, 16])
+        %142: f32[1, 16] = reshape(blocks.1.att.r_k, shape=[1, 16])
+        %144: f32[1, 16] = reshape(blocks.1.att.ln_x.weight, shape=[1, 16])
+        %146: f32[1, 16] = reshape(blocks.1.att.ln_x.bias, shape=[1, 16])
+        %147: f32[5, 16] = concat(%138, %140, %142, %144, %146, axis=0)
+        %149: f32[1, 16], %150: f32[1, 2, 8, 8] -> state.1.wkv = timeMix7Recur(%122, %133, %123, %135, %134, %136, %147, state.1.wkv, offsets, epsilon=0.00064)
+        %152: f32[1, 16] = linear(%149, blocks.1.att.output.weight)
+        %157: f32[1, 16] = reshape(blocks.1.ffn.x_k, shape=[1, 16])
+        %158: f32[1, 16] = concat(%157, axis=0)
+        %159: f32[1, 16], %160: f32[1, 1, 16], %161: f32[1, 16] -> state.1.ffn_x = normShiftMix(%116, blocks.1.ln2.weight, blocks.1.ln2.bias, %158, state.1.ffn_x, offsets, %152, epsilon=0.00001)
+        %162: f32[1, 16] = reshape(%160, shape=[1, 16])
+        %165: f32[1, 64] = linearSquaredRelu(%162, blocks.1.ffn.key.weight)
+        %166: f32[1, 16] = linearOfSparse(%165, blocks.1.ffn.value.weight)"
     `);
   });
 
@@ -92,8 +93,8 @@ describe('the plan of a step', () => {
     const bytes = entries.reduce((sum, [, entry]) => sum + byteLength(entry), 0);
     const { memory } = costOf(plan(step(source), idealKernels));
     expect(memory.parameters).toBe(bytes + 4 * 65536); // and the counts that sampling adds
-    // 2 rows and a matrix of 64 for each head, and what penalties count.
-    expect(memory.states).toBe(32 * (2 * 4096 + 64 * 4096) * 4 + 4 * 65536);
+    // 2 rows and a matrix of 64 for each head, what penalties count, and the token drawn last.
+    expect(memory.states).toBe(32 * (2 * 4096 + 64 * 4096) * 4 + 4 * 65536 + 4);
   });
 
   test('reads all parameters but the embedding once for a token', () => {

@@ -15,16 +15,12 @@ export class StepPrograms {
   readonly #config: ModelConfig;
   readonly #dtypes: DTypes;
   readonly #slots: number;
-  readonly #activations: KernelTable['activations'];
+  readonly #table: Pick<KernelTable, 'activations' | 'stepsPerReadback'>;
   readonly #programs = new Map<string, Program>();
 
-  constructor(
-    config: ModelConfig,
-    source: WeightSource,
-    slots: number,
-    activations: KernelTable['activations'],
-  ) {
-    this.#activations = activations;
+  /** @param table of the device that they are for */
+  constructor(config: ModelConfig, source: WeightSource, slots: number, table: KernelTable) {
+    this.#table = table;
     this.#config = config;
     this.#dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
     this.#slots = slots;
@@ -35,7 +31,8 @@ export class StepPrograms {
     const key = `${tokens} ${rows}`;
     const known = this.#programs.get(key);
     if (known) return known;
-    const shape = { tokens, rows, slots: this.#slots, activations: this.#activations };
+    const { activations, stepsPerReadback } = this.#table;
+    const shape = { tokens, rows, slots: this.#slots, activations, stepsPerReadback };
     const program = recordStep(this.#config, this.#dtypes, shape);
     this.#programs.set(key, program);
     return program;

@@ -110,5 +110,5 @@ export {
   type Shape,
   type TensorSpec,
 } from './spec.ts';
-export { allocateStates, type States } from './states.ts';
+export { allocateStates, filled, type States } from './states.ts';
 export type { WeightEntry, WeightSource } from './weight-source.ts';

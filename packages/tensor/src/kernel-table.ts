@@ -55,6 +55,12 @@ export interface KernelTable {
    * program gives the same numbers on every device.
    */
   readonly activations: 'f32' | 'q8';
+  /**
+   * Most steps that a model queues while it writes before it reads back what was drawn, from 1. More
+   * keep a device busy whose readbacks take long; what is written arrives in larger pieces, and each
+   * slot has a second copy of its state to go back to.
+   */
+  readonly stepsPerReadback: number;
   /** How the device runs an operation, or undefined when it cannot. */
   launch(operation: OperationView): KernelLaunch | undefined;
   /**

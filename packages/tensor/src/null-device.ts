@@ -145,6 +145,7 @@ export const idealKernels: KernelTable = {
   },
   tokenBuckets: [1, 4, 16, 64, 256],
   activations: 'f32',
+  stepsPerReadback: 8,
   launch: (operation) => plainLaunch(operation),
   parameterLayout: () => 'row-major',
 };

@@ -54,7 +54,12 @@ export function allocateStates(device: Device, programs: readonly Program[]): St
   return { tensors, byteLength: bytes, dispose };
 }
 
-function filled(spec: TensorSpec, fill: number): HostArray {
+/**
+ * Elements of a tensor that are all the same number, on the host.
+ *
+ * @throws UsageError for packed dtypes.
+ */
+export function filled(spec: TensorSpec, fill: number): HostArray {
   if (isPacked(spec.dtype)) {
     throw new UsageError(`a state of packed dtype ${spec.dtype.name} cannot be allocated; use f32`);
   }

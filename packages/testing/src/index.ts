@@ -1,3 +1,4 @@
+export { deviceWith, type DeviceChanges } from './device-with.ts';
 export {
   centralDifference,
   dot,
@@ -8,7 +9,9 @@ export {
   spreadPlaces,
   type ExpectGradientsOptions,
 } from './finite-differences.ts';
+export { letters } from './letters.ts';
 export { randomWeights } from './random-weights.ts';
+export { SessionActions } from './sessions/session-actions.ts';
 export { describeShared, readShared, sharedPath } from './shared.ts';
 export {
   specificationModels,

@@ -21,6 +21,8 @@ export function cpuKernels(precision: 'f32' | 'f64'): KernelTable {
     // A chunk of 64 keeps the weights' rows in use for long enough, and lets go of the thread often.
     tokenBuckets: [1, 4, 16, 64],
     activations: 'q8',
+    // Nothing is gained by waiting less often for work that is done within `run`.
+    stepsPerReadback: 1,
     launch: (operation) => (operation.definition.reference ? plainLaunch(operation) : undefined),
     parameterLayout: () => 'row-major',
   };

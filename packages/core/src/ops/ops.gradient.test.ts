@@ -195,7 +195,9 @@ test('every operation has a gradient or a lowering, but those that end training'
   expect(without.toSorted()).toEqual([
     'adamW',
     'clipByNorm',
+    'keepDrawn',
     'pad',
+    'resolveTokens',
     'sample',
     'scatterRows',
     'sqrt',

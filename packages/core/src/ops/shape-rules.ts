@@ -67,3 +67,16 @@ export function expectIndexes(spec: TensorSpec, name: string, length: number, fa
     fail(`${name} must be i32[${length}]`);
   }
 }
+
+/** Checks that a tensor is i32 and holds `sizes`; `what` spells the sizes in the error. */
+export function expectIntegers(
+  spec: TensorSpec,
+  name: string,
+  sizes: readonly number[],
+  what: string,
+  fail: Fail,
+): void {
+  if (spec.dtype !== 'i32' || spec.shape.join() !== sizes.join()) {
+    fail(`${name} must be i32 ${what} = [${sizes.join(', ')}]`);
+  }
+}
