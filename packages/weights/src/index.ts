@@ -19,4 +19,11 @@ export {
   type SafetensorsWriter,
   type TensorWithData,
 } from './safetensors-write.ts';
-export { writeWeights, type WriteProgress, type WriteWeightsOptions } from './write-weights.ts';
+export type { WriteOptions, WriteProgress } from './write-parts.ts';
+export { writeWeights, type WriteWeightsOptions } from './write-weights.ts';
+export {
+  ggufWriteTypes,
+  writeGguf,
+  type GgufWriteType,
+  type WriteGgufOptions,
+} from './write-gguf.ts';

@@ -9,22 +9,13 @@ import {
 } from '@rwkv-js/tensor';
 import { packedParts } from './packed-tensors.ts';
 import { quote } from './quote.ts';
+import type { FileLayout } from './write-parts.ts';
 
 /** Name, dtype and shape of a tensor to be written. */
 export interface TensorToWrite {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
-}
-
-/** Where everything goes in a safetensors file that is to be written. */
-export interface SafetensorsLayout {
-  /** Length, JSON and padding: the first bytes of the file. */
-  readonly header: Uint8Array;
-  /** First byte and number of bytes of every tensor, in the file; in file order. */
-  readonly ranges: ReadonlyMap<string, { readonly offset: number; readonly length: number }>;
-  /** Bytes of the whole file. */
-  readonly size: number;
 }
 
 const dtypeNames: Record<PlainDType, string> = {
@@ -46,7 +37,7 @@ const dtypeNames: Record<PlainDType, string> = {
 export function layoutSafetensors(
   tensors: readonly TensorToWrite[],
   metadata: ReadonlyMap<string, string>,
-): SafetensorsLayout {
+): FileLayout {
   const parts: string[] = [];
   if (metadata.size > 0) {
     const fields = Array.from(metadata, ([key, value]) => jsonField(key, JSON.stringify(value)));

@@ -1,81 +1,26 @@
-import { FormatError, type WeightSource } from '@rwkv-js/tensor';
-import type { ReadOptions } from './byte-source.ts';
-import { quote } from './quote.ts';
-import { fileSink, resumableSink, type FileSink, type ResumableSink } from './file-sink.ts';
+import type { WeightSource } from '@rwkv-js/tensor';
 import { layoutSafetensors } from './safetensors-layout.ts';
+import { writeParts, type WriteOptions } from './write-parts.ts';
 
-/** How far writing is. */
-export interface WriteProgress {
-  readonly writtenBytes: number;
-  readonly totalBytes: number;
-  /** Bytes that an earlier run had written, and that this one did not write again. */
-  readonly resumedBytes: number;
-}
-
-export interface WriteWeightsOptions extends ReadOptions {
+export interface WriteWeightsOptions extends WriteOptions {
   /** Free text for the file, besides what the source has. */
   readonly metadata?: ReadonlyMap<string, string> | undefined;
-  /**
-   * What the bytes are made from, such as the input's path, size and date and the settings: a run that
-   * was interrupted goes on where one with the same text stopped. Without it every run begins anew.
-   */
-  readonly origin?: string | undefined;
-  readonly progress?: ((progress: WriteProgress) => void) | undefined;
 }
 
 /**
- * Writes all tensors of a source as a safetensors file, one after another: no more than one is in memory.
- * The file appears under its path only when it is whole. When the signal aborts, or the process dies,
- * what is done stays in a `.partial` file beside it for the next run with the same `origin`. Node only.
+ * Writes all tensors of a source as a safetensors file, as `writeParts` does: one at a time, resumably,
+ * and visible only when whole. Node only.
  *
  * @throws UsageError when the path cannot be written; AbortError; what reading the source throws.
  */
 export async function writeWeights(
   path: string,
   source: WeightSource,
-  { metadata, origin, progress, signal }: WriteWeightsOptions = {},
+  { metadata, ...options }: WriteWeightsOptions = {},
 ): Promise<void> {
   const tensors = Array.from(source.tensors, ([name, entry]) => ({ name, ...entry }));
-  const { header, ranges, size } = layoutSafetensors(
-    tensors,
-    new Map([...source.metadata, ...(metadata ?? [])]),
-  );
-  const sink: ResumableSink =
-    origin === undefined
-      ? unresumable(await fileSink(path))
-      : await resumableSink(path, header, origin);
-  try {
-    // What lies at the end may be torn: the last tensor that seems to be there is written again.
-    const places = [...ranges].toSorted(([, a], [, b]) => a.offset - b.offset);
-    const whole = places.filter(([, { offset, length }]) => offset + length <= sink.resumedBytes);
-    const done = Math.max(0, whole.length - 1);
-    const resumedBytes = done > 0 ? places[done]![1].offset : 0;
-    let writtenBytes = Math.max(resumedBytes, header.length);
-    if (done === 0) await sink.write(0, header);
-    progress?.({ writtenBytes, totalBytes: size, resumedBytes });
-    for (const [name, { offset, length }] of places.slice(done)) {
-      signal?.throwIfAborted();
-      const bytes = await source.read(name, { signal });
-      if (bytes.byteLength !== length) {
-        throw new FormatError(
-          `Writing ${path}: tensor ${quote(name)} of ${source.label} gave ${bytes.byteLength} bytes ` +
-            `and should have ${length}; the source is damaged.`,
-        );
-      }
-      await sink.write(offset, bytes);
-      writtenBytes += length;
-      progress?.({ writtenBytes, totalBytes: size, resumedBytes });
-    }
-    signal?.throwIfAborted();
-    await sink.close();
-  } catch (error) {
-    if (signal?.aborted) await sink.leave();
-    else await sink.abort();
-    throw error;
-  }
-}
-
-/** A sink that nobody finds again: leaving it drops it. */
-function unresumable(sink: FileSink): ResumableSink {
-  return { ...sink, resumedBytes: 0, leave: () => sink.abort() };
+  const all = new Map([...source.metadata, ...(metadata ?? [])]);
+  const { signal } = options;
+  const read = (name: string): Promise<Uint8Array> => source.read(name, { signal });
+  await writeParts(path, layoutSafetensors(tensors, all), read, options);
 }
