@@ -1,6 +1,9 @@
 import { recordStep, type ModelConfig, type NamedTensors } from '@rwkv-js/language';
 import { declared, gradients, type Program } from '@rwkv-js/tensor';
 
+/** Keeps logits from growing without end. Specification: training, loss. */
+const l2Wrap = 1e-4;
+
 /** Sizes of a batch. */
 export interface BatchShape {
   /** Rows of tokens, all sequences together, padding included. */
@@ -19,7 +22,7 @@ export function recordForward(
   { tokens, slots }: BatchShape,
 ): Program {
   const dtypes = new Map([...tensors].map(([name, { dtype }]) => [name, dtype]));
-  return recordStep(config, dtypes, { tokens, slots, rows: tokens, trainable: true });
+  return recordStep(config, dtypes, { tokens, slots, rows: tokens, trainable: true, l2Wrap });
 }
 
 /** The weights among the states of a forward step. */
