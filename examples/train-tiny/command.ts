@@ -52,7 +52,7 @@ function makeCommand(io: Io) {
   return new Command('train-tiny')
     .description(
       'Trains a tiny RWKV model on products of permutations, which need a state that is tracked: ' +
-        'the tokens are swaps, and after each the model says what all of them together do.',
+        'the tokens are swaps of neighbours, and after each the model says what all of them together do.',
     )
     .addOption(
       new Option('--group <name>', 'what is permuted, three things or five')

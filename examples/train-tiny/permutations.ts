@@ -4,8 +4,11 @@ export interface Group {
   readonly size: number;
   /** `product(a, b)`: first a, then b. */
   product(a: number, b: number): number;
-  /** Those that leave everything in place or exchange two things: all others are products of these. */
-  readonly swaps: readonly number[];
+  /**
+   * Nothing, and the swaps of two neighbours. All others are products of these: any order can be sorted
+   * by swapping neighbours.
+   */
+  readonly generators: readonly number[];
 }
 
 /** The symmetric group: all permutations of `n` things, in the order of their lists. */
@@ -13,12 +16,16 @@ export function symmetricGroup(n: number): Group {
   const all = permutationsOf(Array.from({ length: n }, (_, i) => i));
   const places = new Map(all.map((permutation, place) => [permutation.join(), place]));
   const table = all.map((a) => all.map((b) => places.get(a.map((thing) => b[thing]!).join())!));
-  const moved = (permutation: readonly number[]): number =>
-    permutation.filter((thing, place) => thing !== place).length;
+  const swaps = Array.from({ length: n - 1 }, (_, i) =>
+    all[0]!
+      .with(i, i + 1)
+      .with(i + 1, i)
+      .join(),
+  );
   return {
     size: all.length,
     product: (a, b) => table[a]![b]!,
-    swaps: all.flatMap((permutation, place) => (moved(permutation) <= 2 ? [place] : [])),
+    generators: [0, ...swaps.map((swap) => places.get(swap)!)],
   };
 }
 

@@ -21,7 +21,7 @@ export async function* train(
   const group = groupOf(settings);
   const every = Math.max(1, Math.round(settings.steps / 50));
   const { seed } = settings;
-  const examination = randomWords(group, { seed, batch: unseen, count: 100, length: batch.length });
+  const examination = randomWords(group, { seed, batch: unseen, count: 50, length: batch.length });
   while (trainer.step < settings.steps && !signal.aborted) {
     const step = trainer.step + 1;
     await trainer.accumulate(randomWords(group, { seed, batch: learned + step, ...batch }));

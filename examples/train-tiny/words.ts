@@ -2,7 +2,7 @@ import { randomBits, type TrainingSequence } from 'rwkv-js';
 import type { Group } from './permutations.ts';
 
 /**
- * Words of random permutations: the tokens are swaps of two things, and the target after each of them is
+ * Words of random permutations: the tokens are swaps of neighbours, and the target after each of them is
  * the product of all that were read. Nothing of it can be guessed from a part of the word.
  *
  * @param seed the same seed gives the same words
@@ -18,7 +18,7 @@ export function randomWords(
     let product = 0;
     for (let at = 0; at < length; at++) {
       const bits = randomBits(seed, batch, word * length + at);
-      const token = group.swaps[bits % group.swaps.length]!;
+      const token = group.generators[bits % group.generators.length]!;
       product = group.product(product, token);
       tokens.push(token);
       targets.push(product);
