@@ -1,4 +1,4 @@
-import plot from 'simple-ascii-chart';
+import { plot } from 'simple-ascii-chart';
 import { mean } from './evaluate.ts';
 import { batch, type Point, type Settings } from './settings.ts';
 
