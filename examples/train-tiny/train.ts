@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { learningRate, type Trainer } from 'rwkv-js';
+import { learningRate, UsageError, type Trainer } from 'rwkv-js';
 import { evaluate, mean } from './evaluate.ts';
 import { batch, groupOf, schedule, type Point, type Settings } from './settings.ts';
 import { randomWords } from './words.ts';
@@ -24,7 +24,15 @@ export async function* train(
   const examination = randomWords(group, { seed, batch: unseen, count: 50, length: batch.length });
   while (trainer.step < settings.steps && !signal.aborted) {
     const step = trainer.step + 1;
-    await trainer.accumulate(randomWords(group, { seed, batch: learned + step, ...batch }));
+    const lossOfBatch = await trainer.accumulate(
+      randomWords(group, { seed, batch: learned + step, ...batch }),
+    );
+    if (!Number.isFinite(lossOfBatch)) {
+      throw new UsageError(
+        `training came to a loss of ${lossOfBatch} at step ${step} and was left; nothing was saved, ` +
+          'try another seed',
+      );
+    }
     await trainer.apply(learningRate(step, schedule(settings)));
     if (step % every === 0 || step === settings.steps) {
       const { loss, byPosition } = await evaluate(trainer, examination);

@@ -1,4 +1,4 @@
-export { recordAccumulate, recordForward, weightNames, type BatchShape } from './accumulate.ts';
+export { recordAccumulate, recordForward, weightsOf, type BatchShape } from './accumulate.ts';
 export { recordApply } from './apply.ts';
 export { saveCheckpoint } from './checkpoint.ts';
 export { initialWeights, type InitialWeightsOptions } from './initialize.ts';

@@ -166,6 +166,10 @@ describe('initial weights', () => {
     );
   });
 
+  test.each([-1, 0.5, 2 ** 32, NaN])('refuse the seed %d', (seed) => {
+    expect(() => initialWeights(entries7, { ...options, seed })).toThrow(UsageError);
+  });
+
   test('know the names that they have', async () => {
     await expect(initialWeights(entries7, options).read('nothing')).rejects.toThrow(UsageError);
   });

@@ -38,6 +38,11 @@ export function initialWeights(
   { seed, rate }: InitialWeightsOptions,
 ): WeightSource {
   const label = 'initial weights';
+  if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)) {
+    throw new UsageError(
+      `${label} were asked for with the seed ${seed}; give a whole number from 0 to 4294967295`,
+    );
+  }
   const { version, layers, headSize } = readConfig({ label, tensors });
   const rules = versions.get(version);
   if (!rules) {

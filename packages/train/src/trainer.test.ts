@@ -148,9 +148,29 @@ describe('a trainer', () => {
     const tensors = new Map(source.tensors).set('head.weight', half);
     const wrong = { ...source, label: 'model.pth', tensors };
     await expect(Trainer.create(device, wrong, { shape })).rejects.toThrow(
-      "tensor 'head.weight' of model.pth is f16, and training needs f32; convert the file first",
+      "tensor 'head.weight' of model.pth is f16[12, 16], and training needs f32; convert the file first",
     );
   });
+});
+
+test('weights that are not whole are refused before anything is trained', async () => {
+  await using device = openCpu();
+  const source = specificationWeights('7');
+  const change = (edit: (tensors: Map<string, WeightEntry>) => void): Promise<Trainer> => {
+    const tensors = new Map(source.tensors);
+    edit(tensors);
+    return Trainer.create(device, { ...source, label: 'model.pth', tensors }, { shape });
+  };
+  const name = 'blocks.1.att.w0';
+  const lost = change((tensors) => tensors.delete(name));
+  await expect(lost).rejects.toThrow(FormatError);
+  await expect(lost).rejects.toThrow(
+    `model.pth has no tensor '${name}', and RWKV-7 has one of shape [16]; give a whole model`,
+  );
+  const short = change((tensors) => tensors.set(name, { dtype: 'f32', shape: [1, 1, 8] }));
+  await expect(short).rejects.toThrow(
+    `tensor '${name}' of model.pth has the shape [1, 1, 8], and RWKV-7 has one of shape [16]`,
+  );
 });
 
 describe('a checkpoint', () => {

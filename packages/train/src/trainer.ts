@@ -1,19 +1,20 @@
 import { readConfig, type ModelConfig } from '@rwkv-js/language';
 import {
   allocateStates,
-  declared,
+  elementCount,
   FormatError,
+  formatSpec,
   UsageError,
   viewBytes,
   type Device,
   type Executable,
   type HostArray,
-  type Program,
   type States,
+  type TensorSpec,
   type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
-import { recordAccumulate, recordForward, weightNames, type BatchShape } from './accumulate.ts';
+import { recordAccumulate, recordForward, weightsOf, type BatchShape } from './accumulate.ts';
 import { recordApply } from './apply.ts';
 import { officialOptimizer, type OptimizerSettings } from './optimizer.ts';
 import type { TrainingSequence } from './pack.ts';
@@ -38,8 +39,8 @@ export class Trainer implements AsyncDisposable {
   readonly #states: States;
   readonly #accumulate: SequenceProgram;
   readonly #apply: Executable;
-  /** Programs that only read, by their shape. */
-  readonly #forward = new Map<string, SequenceProgram>();
+  /** The program that only reads, and the shape it is for. */
+  #forward: { readonly key: string; readonly program: SequenceProgram } | undefined;
   #step = 0;
   #accumulated = false;
 
@@ -73,24 +74,15 @@ export class Trainer implements AsyncDisposable {
     { shape, optimizer }: TrainerOptions,
   ): Promise<Trainer> {
     const config = readConfig(source);
-    const forward = recordForward(config, source, shape);
-    const names = weightNames(forward, source);
-    for (const name of names) {
-      const { dtype } = source.tensors.get(name)!;
-      if (dtype === 'f32') continue;
-      throw new UsageError(
-        `tensor '${name}' of ${source.label} is ${dtype}, and training needs f32; convert the file first`,
-      );
-    }
-    const specs = declared(forward, 'state');
-    const weights = new Map(names.map((name) => [name, specs.get(name)!]));
+    const forward = recordForward(config, source.tensors, shape);
+    const weights = weightsOf(forward);
+    const tensors = checkWeights(weights, source, config);
     const applying = recordApply(weights, optimizer ?? officialOptimizer(config.version));
     const states = allocateStates(device, [applying]);
     try {
-      const tensors = new Map(names.map((name) => [name, source.tensors.get(name)!]));
       const step = await restore(device, states, tensors, source);
       const apply = await device.compile(applying, { states: states.tensors });
-      const program = recordAccumulate(forward, names);
+      const program = recordAccumulate(forward, weights.keys());
       const accumulate = await SequenceProgram.compile(
         device,
         config,
@@ -148,25 +140,28 @@ export class Trainer implements AsyncDisposable {
     sequences: readonly TrainingSequence[],
   ): Promise<{ readonly loss: number; readonly logits: HostArray }> {
     const tokens = sequences.reduce((sum, sequence) => sum + sequence.tokens.length, 0);
-    const { executable } = await this.#run(sequences, { tokens, slots: sequences.length });
-    const { loss, logits } = await executable.read('loss', 'logits');
+    const program = await this.#forwardOf({ tokens, slots: sequences.length });
+    program.run(sequences);
+    const { loss, logits } = await program.executable.read('loss', 'logits');
     return { loss: loss[0]!, logits };
   }
 
-  async #run(sequences: readonly TrainingSequence[], shape: BatchShape): Promise<SequenceProgram> {
+  /** The program that reads batches of a shape; the last one is kept. */
+  async #forwardOf(shape: BatchShape): Promise<SequenceProgram> {
     const key = `${shape.tokens} ${shape.slots}`;
-    let program = this.#forward.get(key);
-    if (!program) {
-      const recorded: Program = recordForward(
-        this.config,
-        { label: '', tensors: this.#tensors },
-        shape,
-      );
-      const shared = this.#states.tensors;
-      program = await SequenceProgram.compile(this.#device, this.config, shape, recorded, shared);
-      this.#forward.set(key, program);
-    }
-    program.run(sequences);
+    if (this.#forward?.key === key) return this.#forward.program;
+    this.#forward?.program.dispose();
+    this.#forward = undefined;
+    const recorded = recordForward(this.config, this.#tensors, shape);
+    const shared = this.#states.tensors;
+    const program = await SequenceProgram.compile(
+      this.#device,
+      this.config,
+      shape,
+      recorded,
+      shared,
+    );
+    this.#forward = { key, program };
     return program;
   }
 
@@ -204,7 +199,7 @@ export class Trainer implements AsyncDisposable {
 
   /** Gives the memory back after the work that is queued. Idempotent; the device stays open. */
   async dispose(): Promise<void> {
-    for (const program of this.#forward.values()) program.dispose();
+    this.#forward?.program.dispose();
     this.#accumulate.dispose();
     this.#apply.dispose();
     this.#states.dispose();
@@ -217,6 +212,38 @@ export class Trainer implements AsyncDisposable {
 
 /** The entry of a checkpoint's metadata with the number of steps that were taken. */
 const stepKey = 'rwkv-js.step';
+
+/** The source's entries of all weights, once it is known that they are there, and fit. */
+function checkWeights(
+  weights: ReadonlyMap<string, TensorSpec>,
+  { label, tensors }: WeightSource,
+  { version }: ModelConfig,
+): ReadonlyMap<string, WeightEntry> {
+  const found = new Map<string, WeightEntry>();
+  for (const [name, { shape }] of weights) {
+    const entry = tensors.get(name);
+    const expected = `RWKV-${version} has one of shape [${shape.join(', ')}]`;
+    if (!entry) {
+      throw new FormatError(
+        `${label} has no tensor '${name}', and ${expected}; give a whole model`,
+      );
+    }
+    if (elementCount(entry.shape) !== elementCount(shape)) {
+      throw new FormatError(
+        `tensor '${name}' of ${label} has the shape [${entry.shape.join(', ')}], and ${expected}; ` +
+          'give a whole model',
+      );
+    }
+    if (entry.dtype !== 'f32') {
+      throw new UsageError(
+        `tensor '${name}' of ${label} is ${formatSpec(entry)}, and training needs f32; ` +
+          'convert the file first',
+      );
+    }
+    found.set(name, entry);
+  }
+  return found;
+}
 
 /** Writes weights to the device, and moments where the source has them; gives the steps that were taken. */
 async function restore(
