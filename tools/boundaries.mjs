@@ -19,7 +19,18 @@ const mayImport = {
   cuda: ['core', 'tensor'],
   testing: ['core', 'tensor'],
   language: ['core', 'tensor', 'tokenizer'],
-  'rwkv-js': ['core', 'language', 'stories', 'tensor', 'tokenizer', 'wasm', 'webgpu', 'weights'],
+  train: ['core', 'language', 'tensor', 'weights'],
+  'rwkv-js': [
+    'core',
+    'language',
+    'stories',
+    'tensor',
+    'tokenizer',
+    'train',
+    'wasm',
+    'webgpu',
+    'weights',
+  ],
 };
 
 /** Packages that never run in a page, so they may import Node's modules at the top of a file. */
@@ -55,8 +66,11 @@ export default {
       name: 'apps-come-in-by-the-front-door',
       comment: 'Apps import rwkv-js, not the packages behind it.',
       severity: 'error',
-      from: { path: '^apps/([^/]+)/src/', pathNot: tests },
-      to: { path: '^(?:packages|apps|tools|bench)/', pathNot: '^(?:packages/rwkv-js/|apps/$1/)' },
+      from: { path: '^(apps/[^/]+/src|examples/[^/]+)/', pathNot: tests },
+      to: {
+        path: '^(?:packages|apps|tools|bench|examples)/',
+        pathNot: '^(?:packages/rwkv-js/|$1/)',
+      },
     },
     {
       name: 'other-packages-by-their-name',

@@ -49,6 +49,8 @@ export interface StepShape {
   readonly stepsPerReadback?: number;
   /** Records the step of training, whose weights are f32 states and whose end is a loss. */
   readonly trainable?: boolean;
+  /** How strongly a trainable step's gradient draws the largest logit of each row towards 0. */
+  readonly l2Wrap?: number;
 }
 
 /**
@@ -102,7 +104,10 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
     const last = norm(gatherRows(settle(stream), logitRows), 'ln_out');
     const logits = linear(asActivations(last, [headMatrix], activations), headMatrix);
     const targets = recorder.input('targets', i32(shape.rows));
-    if (!drawn) return { logits, loss: crossEntropy(logits, targets) };
+    if (!drawn) {
+      const { l2Wrap = 0 } = shape;
+      return { logits, loss: crossEntropy(logits, targets, { l2Wrap }) };
+    }
     draw(recorder, logits, drawn, config, shape);
     return { logits, logProbabilities: tokenLogProbability(logits, targets) };
   });

@@ -19,6 +19,7 @@ export {
   type WeightFormatOptions,
 } from './packing.ts';
 export { planStep, type KernelTotal, type StepPlan } from './plan-step.ts';
+export { rwkv4Entries, type Rwkv4Shape } from './rwkv4-shapes.ts';
 export { releasedShapes, rwkv7Entries, type Rwkv7Shape } from './rwkv7-shapes.ts';
 export type { FeedOptions, Prompt, Session } from './session.ts';
 export type { SessionState } from './session-state.ts';

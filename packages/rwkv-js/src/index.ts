@@ -1,4 +1,4 @@
-export { openCpu } from '@rwkv-js/core';
+export { openCpu, randomBits } from '@rwkv-js/core';
 export {
   calibrate,
   LanguageModel,
@@ -7,6 +7,7 @@ export {
   readConfig,
   recordStep,
   releasedShapes,
+  rwkv4Entries,
   rwkv7Entries,
   weightFormats,
   weightsIn,
@@ -51,6 +52,14 @@ export {
   type EncodeOptions,
   type Tokenizer,
 } from '@rwkv-js/tokenizer';
+export {
+  initialWeights,
+  learningRate,
+  saveCheckpoint,
+  Trainer,
+  type Schedule,
+  type TrainingSequence,
+} from '@rwkv-js/train';
 export {
   encodeSafetensors,
   openWeights,

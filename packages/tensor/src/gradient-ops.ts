@@ -16,7 +16,12 @@ export const accumulate = defineOp<(values: readonly Value[]) => Value>({
   },
   reference({ inputs: [first, second], outputs }) {
     const y = outputs[0]!.data;
-    for (let i = 0; i < y.length; i++) y[i] = first!.data[i]! + (second?.data[i] ?? 0);
+    const a = first!.data;
+    if (!second) y.set(a);
+    else {
+      const b = second.data;
+      for (let i = 0; i < y.length; i++) y[i] = a[i]! + b[i]!;
+    }
   },
   gradient: ({ inputs, cotangents }) => inputs.map(() => cotangents[0]),
   inPlace: [[0, 0]],

@@ -53,6 +53,21 @@ describe('allocateStates', () => {
     expect(await device.read(tensors.get('s')!)).toEqual(Float32Array.of(Math.E));
   });
 
+  test('states that are there already are left alone', async () => {
+    await using device = openCpu();
+    const program = programWith((recorder) => {
+      recorder.state('mine', f32(2));
+      recorder.state('new', f32(1));
+    });
+    const { tensors: before } = allocateStates(device, [
+      programWith((recorder) => recorder.state('mine', f32(2), 5)),
+    ]);
+    const states = allocateStates(device, [program], { except: before });
+    expect([...states.tensors.keys()]).toEqual(['new']);
+    states.dispose();
+    expect(await device.read(before.get('mine')!)).toEqual(Float32Array.of(5, 5));
+  });
+
   test.each<[TensorSpec, number, string]>([
     [f32(3), 0, "state 's' is f32[2] filled with 0 in one program and f32[3] filled with 0"],
     [f16(2), 0, 'f16[2] filled with 0 in program other'],

@@ -18,12 +18,18 @@ export interface States {
  * Allocates the states that `programs` declare, filled with their first values. Programs that name
  * the same state share it.
  *
+ * @param options.except states that are there already, by name; they are left alone
  * @throws UsageError when two programs declare one state differently; DeviceError without memory.
  */
-export function allocateStates(device: Device, programs: readonly Program[]): States {
+export function allocateStates(
+  device: Device,
+  programs: readonly Program[],
+  { except }: { readonly except?: ReadonlyMap<string, DeviceTensor> } = {},
+): States {
   const wanted = new Map<string, { spec: TensorSpec; fill: number }>();
   for (const program of programs) {
     for (const [name, spec] of declared(program, 'state')) {
+      if (except?.has(name)) continue;
       const fill = program.states.get(name)!.fill;
       const known = wanted.get(name);
       if (known && !(sameSpec(known.spec, spec) && known.fill === fill)) {

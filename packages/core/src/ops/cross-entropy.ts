@@ -10,8 +10,12 @@ import { expectIndexes, floatMatrix } from './shape-rules.ts';
  *
  * logits: [rows, vocabulary]; targets: i32 [rows], each −1 or a token (callers check). Result: f32 [], in
  * nats. Specification: training, loss.
+ *
+ * `l2Wrap`, where it is not 0, draws the largest logit of each row towards 0, in the gradient alone.
  */
-export const crossEntropy = defineOp<(logits: Value, targets: Value) => Value>({
+export const crossEntropy = defineOp<
+  (logits: Value, targets: Value, attributes: { readonly l2Wrap: number }) => Value
+>({
   name: 'crossEntropy',
   arguments: ['logits', 'targets'],
   infer([logits, targets], _, fail) {
@@ -32,8 +36,8 @@ export const crossEntropy = defineOp<(logits: Value, targets: Value) => Value>({
     });
     outputs[0]!.data[0] = count === 0 ? 0 : total / count;
   },
-  gradient: ({ inputs: [logits, targets], cotangents: [loss] }) => [
-    crossEntropyBackward(logits!, targets!, loss!),
+  gradient: ({ inputs: [logits, targets], attributes, cotangents: [loss] }) => [
+    crossEntropyBackward(logits!, targets!, loss!, attributes),
     undefined,
   ],
   operations: ([logits]) => 3 * elementCount(logits!.shape),

@@ -73,7 +73,11 @@ export function forEachHeadStepBackward(
   const gradient = new Float64Array(size);
   const load = (t: number, head: number): number => {
     const channel = t * width + head * headSize;
-    rows.forEach(({ data }, i) => vectors[i]!.set(data.subarray(channel, channel + headSize)));
+    for (let i = 0; i < rows.length; i++) {
+      const [vector, { data }] = [vectors[i]!, rows[i]!];
+      // Heads are small: a view and a copy of it would cost more than its elements.
+      for (let j = 0; j < headSize; j++) vector[j] = data[channel + j]!;
+    }
     return channel;
   };
   for (const { slot, start, end } of sequencesOf(offsets)) {
@@ -103,7 +107,10 @@ export function forEachHeadStepBackward(
         for (let t = to - 1; t >= from; t--) {
           const channel = load(t, head);
           visit({ head, vectors, before: before(t), gradient, gradients });
-          rowGradients.forEach(({ data }, i) => data.set(gradients[i]!, channel));
+          for (let i = 0; i < gradients.length; i++) {
+            const [of, { data }] = [gradients[i]!, rowGradients[i]!];
+            for (let j = 0; j < headSize; j++) data[channel + j] = of[j]!;
+          }
         }
       }
       stateGradient.data.set(gradient, first);

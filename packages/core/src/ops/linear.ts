@@ -41,7 +41,7 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
     const [tokens, width] = [x.shape[0]!, x.shape[1]!];
     const out = weight.shape[0]!;
     // Widening x once spares the processor a conversion at every product.
-    const rows = Float64Array.from(floats(x));
+    const rows = new Float64Array(floats(x));
     const y = outputs[0]!.data as Floats;
     if (isPacked(weight.dtype) && weight.dtype.axis === -2) {
       byColumns(rows, weight, y);
@@ -56,9 +56,11 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
       const first = Math.max(0, Math.min(o, out - 4));
       const wide = halves ? undefined : rowsAsFloats(weight, first, Math.min(4, out));
       for (let t = 0; t < tokens; t++) {
-        const token = rows.subarray(t * width, (t + 1) * width);
-        if (wide) fourSums(token, wide, sums);
-        else fourSumsOfHalves(token, halves!, (first * width) / 2, values!, sums);
+        if (wide) fourSums(rows, t * width, width, wide, sums);
+        else {
+          const token = rows.subarray(t * width, (t + 1) * width);
+          fourSumsOfHalves(token, halves!, (first * width) / 2, values!, sums);
+        }
         for (let i = 0; i < 4 && first + i < out; i++) y[t * out + first + i] = sums[i]!;
       }
     }
@@ -71,22 +73,29 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
 });
 
 /**
- * Products of x with four rows of a matrix, which lie one after another. Four sums that run side by
+ * Products of the `width` elements of x from `from` on with four rows of a matrix, which lie one after
+ * another. Four sums that run side by
  * side let the processor begin a product before the one before it has ended, and each element of x is
  * read once for all four.
  */
-function fourSums(x: Float64Array, weight: Floats, sums: Float64Array): void {
-  const width = x.length;
+function fourSums(
+  x: Float64Array,
+  from: number,
+  width: number,
+  weight: Floats,
+  sums: Float64Array,
+): void {
   const [second, third, fourth] = [width, 2 * width, 3 * width];
   let sum0 = 0;
   let sum1 = 0;
   let sum2 = 0;
   let sum3 = 0;
   for (let i = 0; i < width; i++) {
-    sum0 += x[i]! * weight[i]!;
-    sum1 += x[i]! * weight[second + i]!;
-    sum2 += x[i]! * weight[third + i]!;
-    sum3 += x[i]! * weight[fourth + i]!;
+    const element = x[from + i]!;
+    sum0 += element * weight[i]!;
+    sum1 += element * weight[second + i]!;
+    sum2 += element * weight[third + i]!;
+    sum3 += element * weight[fourth + i]!;
   }
   sums[0] = sum0;
   sums[1] = sum1;

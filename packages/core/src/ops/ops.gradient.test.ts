@@ -80,7 +80,11 @@ const cases: readonly [
   ['linear', (a, b) => linear(a!, b!), [x(5, 3), y(4, 3)]],
   ['linear of one token to one channel', (a, b) => linear(a!, b!), [x(1, 3), y(1, 3)]],
   ['tokenLogProbability', tokenLogProbability as never, [x(4, 5), indexes(2, -1, 0, 4)]],
-  ['crossEntropy', crossEntropy as never, [x(4, 5), indexes(2, -1, 0, 4)]],
+  [
+    'crossEntropy',
+    (a: Value, b: Value) => crossEntropy(a, b, { l2Wrap: 0 }),
+    [x(4, 5), indexes(2, -1, 0, 4)],
+  ],
 ];
 
 function normed(...[a, weight, bias]: Value[]): Value {
@@ -120,8 +124,8 @@ test('crossEntropy of rows that are all masked is 0, and so is its gradient', as
   const [loss, gradient] = await evaluate(
     device,
     (logits, targets, one) => [
-      crossEntropy(logits!, targets!),
-      core.crossEntropyBackward(logits!, targets!, one!),
+      crossEntropy(logits!, targets!, { l2Wrap: 1e-4 }),
+      core.crossEntropyBackward(logits!, targets!, one!, { l2Wrap: 1e-4 }),
     ],
     x(2, 3),
     indexes(-1, -1),
@@ -129,6 +133,27 @@ test('crossEntropy of rows that are all masked is 0, and so is its gradient', as
   );
   expect([...loss!.data]).toEqual([0]);
   expect([...gradient!.data]).toEqual([0, 0, 0, 0, 0, 0]);
+});
+
+test('crossEntropy draws the first of the largest logits towards 0 in its gradient alone', async () => {
+  await using device = core.openCpu({ precision: 'f64' });
+  const run = async (l2Wrap: number) =>
+    evaluate(
+      device,
+      (logits, targets, share) => [
+        crossEntropy(logits!, targets!, { l2Wrap }),
+        core.crossEntropyBackward(logits!, targets!, share!, { l2Wrap }),
+      ],
+      tensor([3, 3], [1, 4, 4, -2, -3, -5, 7, 8, 9]),
+      indexes(0, 2, -1),
+      tensor([], [0.5]),
+    );
+  const [[loss, plain], [same, drawn]] = [await run(0), await run(0.1)];
+  expect(same!.data).toEqual(loss!.data);
+  // A tenth of the logit, times the cotangent, for two targets; the masked row stays at 0.
+  const more = [...drawn!.data].map((flow, i) => flow - plain!.data[i]!);
+  const expected = [0, (0.1 * 4 * 0.5) / 2, 0, (0.1 * -2 * 0.5) / 2, 0, 0, 0, 0, 0];
+  more.forEach((flow, i) => expect(flow).toBeCloseTo(expected[i]!, 12));
 });
 
 test('scatterRows adds rows of one index in their order', async () => {
@@ -153,7 +178,12 @@ const misshapen: readonly [string, (...values: Value[]) => unknown, HostTensor[]
     /i32\[2\]/,
   ],
   ['reluBackward', (a, b) => core.reluBackward(a!, b!), [x(2), y(3)], /the same shape/],
-  ['crossEntropy', (a, b) => crossEntropy(a!, b!), [x(2, 3), y(2)], /targets must be i32\[2\]/],
+  [
+    'crossEntropy',
+    (a, b) => crossEntropy(a!, b!, { l2Wrap: 0 }),
+    [x(2, 3), y(2)],
+    /targets must be i32\[2\]/,
+  ],
   ['clipByNorm', (a, b) => core.clipByNorm(a!, b!, { limit: 0 }), [x(2), y()], /above 0/],
   [
     'tokenShiftBackward',

@@ -13,6 +13,7 @@ export const transpose = defineOp<(x: Value) => Value>({
     return [{ dtype: transposedDType(x!.dtype), shape: [columns, rows] }];
   },
   reference({ inputs: [x], outputs }) {
+    const from = x!.data;
     const y = outputs[0]!.data;
     if (isPacked(x!.dtype)) {
       y.set(x!.data);
@@ -21,7 +22,7 @@ export const transpose = defineOp<(x: Value) => Value>({
     const [rows, columns] = x!.shape as [number, number];
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
-        y[column * rows + row] = x!.data[row * columns + column]!;
+        y[column * rows + row] = from[row * columns + column]!;
       }
     }
   },

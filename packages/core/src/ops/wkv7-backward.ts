@@ -44,25 +44,26 @@ export const wkv7Backward = defineOp<
         for (const each of gradients) each.fill(0);
         // Row i of the matrix belongs to value channel i: all it needs is itself and the vectors.
         for (let i = 0; i < n; i++) {
-          const old = before.subarray(i * n, (i + 1) * n);
-          const row = gradient.subarray(i * n, (i + 1) * n);
+          const [first, value, out] = [i * n, v[i]!, g[i]!];
           let read = 0;
-          for (let j = 0; j < n; j++) read += old[j]! * a[j]!;
+          for (let j = 0; j < n; j++) read += before[first + j]! * a[j]!;
           let ofValue = 0;
           let ofRead = 0;
           for (let j = 0; j < n; j++) {
-            dr[j]! += g[i]! * (old[j]! * decay[j]! + read * b[j]! + v[i]! * k[j]!);
-            row[j]! += g[i]! * r[j]!;
-            ddecay[j]! += row[j]! * old[j]!;
-            dk[j]! += row[j]! * v[i]!;
-            db[j]! += row[j]! * read;
-            ofValue += row[j]! * k[j]!;
-            ofRead += row[j]! * b[j]!;
+            const old = before[first + j]!;
+            dr[j]! += out * (old * decay[j]! + read * b[j]! + value * k[j]!);
+            const entry = gradient[first + j]! + out * r[j]!;
+            gradient[first + j] = entry;
+            ddecay[j]! += entry * old;
+            dk[j]! += entry * value;
+            db[j]! += entry * read;
+            ofValue += entry * k[j]!;
+            ofRead += entry * b[j]!;
           }
           dv[i] = ofValue;
           for (let j = 0; j < n; j++) {
-            da[j]! += old[j]! * ofRead;
-            row[j] = row[j]! * decay[j]! + ofRead * a[j]!;
+            da[j]! += before[first + j]! * ofRead;
+            gradient[first + j] = gradient[first + j]! * decay[j]! + ofRead * a[j]!;
           }
         }
       },
@@ -86,9 +87,11 @@ function advance(vectors: readonly Float64Array[], matrix: Float64Array): void {
   const [, decay, k, v, a, b] = vectors as Vectors;
   const n = k.length;
   for (let i = 0; i < n; i++) {
-    const row = matrix.subarray(i * n, (i + 1) * n);
+    const [first, value] = [i * n, v[i]!];
     let read = 0;
-    for (let j = 0; j < n; j++) read += row[j]! * a[j]!;
-    for (let j = 0; j < n; j++) row[j] = row[j]! * decay[j]! + read * b[j]! + v[i]! * k[j]!;
+    for (let j = 0; j < n; j++) read += matrix[first + j]! * a[j]!;
+    for (let j = 0; j < n; j++) {
+      matrix[first + j] = matrix[first + j]! * decay[j]! + read * b[j]! + value * k[j]!;
+    }
   }
 }
