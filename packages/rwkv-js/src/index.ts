@@ -62,12 +62,16 @@ export {
 } from '@rwkv-js/train';
 export {
   encodeSafetensors,
+  ggufWriteTypes,
   openWeights,
+  writeGguf,
   writeSafetensors,
   writeWeights,
+  type GgufWriteType,
   type OpenedWeights,
   type WeightFiles,
   type WeightInput,
+  type WriteOptions,
 } from '@rwkv-js/weights';
 export { loadModel, type LoadModelOptions } from './load-model.ts';
 export { deviceNames, openDevice } from './open-device.ts';

@@ -19,7 +19,7 @@ export {
   type SafetensorsWriter,
   type TensorWithData,
 } from './safetensors-write.ts';
-export type { WriteOptions, WriteProgress } from './write-parts.ts';
+export type { WriteOptions } from './write-parts.ts';
 export { writeWeights, type WriteWeightsOptions } from './write-weights.ts';
 export {
   ggufWriteTypes,
