@@ -68,7 +68,7 @@ export async function writeGguf(
   checkEpsilon(source);
   const recipe = ggufRecipe(source);
   const metadata = new Map<string, GgufValue>([
-    ...metadataOf(recipe, type, name ?? source.label),
+    ...metadataOf(recipe, type, name ?? bareName(source.label)),
     ...(vocabulary ? ggufTokens(vocabulary, recipe.vocabularySize) : []),
   ]);
   const parts = new Map(recipe.parts.map((part) => [part.name, part]));
@@ -86,6 +86,11 @@ export async function writeGguf(
     return padded(encode(values, typeOf(part, type), part));
   };
   await writeParts(path, layout, make, options);
+}
+
+/** The name of a file without its folders and ending. */
+function bareName(label: string): string {
+  return label.replace(/^.*[\\/]/, '').replace(/\.\w+$/, '');
 }
 
 /** llama.cpp has the official epsilon of the heads' normalisation built in. */
