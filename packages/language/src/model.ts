@@ -17,6 +17,7 @@ import type { SessionState } from './session-state.ts';
 import type { SamplingOptions } from './settings.ts';
 import { StepPrograms } from './step-programs.ts';
 import { occurrenceCounts } from './occurrence-counts.ts';
+import { readTunedState } from './tuned-state.ts';
 import { withTensors } from './with-tensors.ts';
 
 export interface LanguageModelOptions {
@@ -44,7 +45,8 @@ export class LanguageModel {
 
   /**
    * Loads a model: reads its version and sizes off the tensors, then streams them to the device.
-   * The source can be closed afterwards.
+   * The source can be closed afterwards. Where it has a tuned state (`blocks.{i}.att.time_state`), sessions
+   * begin with that.
    *
    * @throws FormatError when the tensors are not those of a whole RWKV model; UsageError when the
    * tokenizer is made for another vocabulary; AbortError when the signal asks.
@@ -59,6 +61,7 @@ export class LanguageModel {
     if (tokenizer) checkTokenizer(tokenizer, config, source.label);
     const counts = occurrenceCounts(config.vocabularySize, tokenizer);
     const complete = withTensors(source, { 'sampler.counts': counts });
+    const initialState = await readTunedState(source, config, { signal });
     const programs = new StepPrograms(config, complete, slots, device.kernels);
     const program = programs.program(1, 1);
     const parameters = await loadParameters(device, [program], complete, {
@@ -80,6 +83,7 @@ export class LanguageModel {
           states,
           checkpoints,
           slots,
+          initialState,
           counts,
           tokenizer,
           recommended,

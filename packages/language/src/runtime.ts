@@ -34,6 +34,8 @@ export class ModelRuntime {
     /** Needed where the device reads back once for several steps. */
     readonly checkpoints: Checkpoints | undefined;
     readonly slots: number;
+    /** What sessions begin with, where it is not what the program says. */
+    readonly initialState: SessionState['tensors'];
     readonly counts: Float32Array;
     readonly tokenizer: Tokenizer | undefined;
     readonly recommended: SamplingOptions;
@@ -49,7 +51,7 @@ export class ModelRuntime {
     this.#checkpoints = checkpoints;
     this.#executables = new StepExecutables(programs, device, parameters.tensors, states.tensors);
     const program = programs.program(1, 1);
-    this.#slots = new Slots(device, states, program, parts.slots, checkpoints);
+    this.#slots = new Slots(device, states, program, parts.slots, parts.initialState, checkpoints);
     this.#scheduler = new Scheduler(device, this.#executables, this.#slots);
   }
 

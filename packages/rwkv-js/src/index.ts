@@ -62,14 +62,17 @@ export {
 } from '@rwkv-js/train';
 export {
   encodeSafetensors,
+  mergeAdapter,
+  openAdapter,
   openWeights,
   writeSafetensors,
   writeWeights,
+  type Adapter,
   type OpenedWeights,
   type WeightFiles,
   type WeightInput,
 } from '@rwkv-js/weights';
-export { loadModel, type LoadModelOptions } from './load-model.ts';
+export { loadModel, type AdapterFile, type LoadModelOptions } from './load-model.ts';
 export { deviceNames, openDevice } from './open-device.ts';
 export { openTokenizer } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';
