@@ -156,7 +156,8 @@ function countLayers({ tensors, label }: NamedTensors): number {
   const blocks = new Set<number>();
   for (const name of tensors.keys()) {
     const match = /^blocks\.(\d+)\./.exec(name);
-    if (match) blocks.add(Number(match[1]));
+    // A tuned state is no part of a block, and says itself when it is of other blocks.
+    if (match && !name.endsWith('.time_state')) blocks.add(Number(match[1]));
   }
   for (let layer = 0; layer < blocks.size; layer++) {
     if (!blocks.has(layer)) {

@@ -10,6 +10,7 @@ import {
 import { vocabularyOf, type Tokenizer } from '@rwkv-js/tokenizer';
 import { Checkpoints } from './checkpoints.ts';
 import { readConfig, type ModelConfig } from './config.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { Generation, type GenerateOptions } from './generation.ts';
 import { ModelRuntime } from './runtime.ts';
 import { Session } from './session.ts';
@@ -70,6 +71,7 @@ export class LanguageModel {
     });
     let states: States | undefined;
     try {
+      const fingerprint = await fingerprintOf(source, config, { signal });
       states = allocateStates(device, [program]);
       const many = device.kernels.stepsPerReadback > 1;
       const checkpoints = many ? new Checkpoints(device, states) : undefined;
@@ -83,6 +85,7 @@ export class LanguageModel {
           states,
           checkpoints,
           slots,
+          fingerprint,
           initialState,
           counts,
           tokenizer,
@@ -102,6 +105,16 @@ export class LanguageModel {
 
   get tokenizer(): Tokenizer | undefined {
     return this.#runtime.tokenizer;
+  }
+
+  /** Tells this model's weights from others of the same sizes; states that are saved carry it. */
+  get fingerprint(): string {
+    return this.#runtime.fingerprint;
+  }
+
+  /** What states of this model are called: its version and sizes. */
+  get stateKind(): string {
+    return this.#runtime.stateKind;
   }
 
   /** Bytes that parameters and states, checkpoints included, take on the device. */

@@ -17,6 +17,7 @@ export class ModelRuntime {
   /** What drawing each token adds to its occurrence, see `sample`. */
   readonly counts: Float32Array;
   readonly stateKind: string;
+  readonly fingerprint: string;
   readonly #parameters: Parameters;
   readonly #states: States;
   readonly #checkpoints: Checkpoints | undefined;
@@ -34,6 +35,7 @@ export class ModelRuntime {
     /** Needed where the device reads back once for several steps. */
     readonly checkpoints: Checkpoints | undefined;
     readonly slots: number;
+    readonly fingerprint: string;
     /** What sessions begin with, where it is not what the program says. */
     readonly initialState: SessionState['tensors'];
     readonly counts: Float32Array;
@@ -46,6 +48,7 @@ export class ModelRuntime {
     this.recommended = parts.recommended;
     this.counts = parts.counts;
     this.stateKind = stateKind(parts.config);
+    this.fingerprint = parts.fingerprint;
     this.#parameters = parameters;
     this.#states = states;
     this.#checkpoints = checkpoints;

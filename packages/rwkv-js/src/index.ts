@@ -74,5 +74,6 @@ export {
 } from '@rwkv-js/weights';
 export { loadModel, type AdapterFile, type LoadModelOptions } from './load-model.ts';
 export { deviceNames, openDevice } from './open-device.ts';
+export { encodeState, readState } from './state-file.ts';
 export { openTokenizer } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';
