@@ -1,4 +1,4 @@
-import { convert, viewBytes, type WeightSource } from '@rwkv-js/tensor';
+import { convert, isPacked, viewBytes, type WeightSource } from '@rwkv-js/tensor';
 import type { ModelConfig } from './config.ts';
 import { stateKind } from './session-state.ts';
 
@@ -15,7 +15,10 @@ export async function fingerprintOf(
 ): Promise<string> {
   let hash = fnv1a(new TextEncoder().encode(stateKind(config)));
   for (const name of ['ln_out.weight', 'ln_out.bias']) {
-    const { dtype } = source.tensors.get(name) ?? { dtype: 'f32' as const };
+    const entry = source.tensors.get(name);
+    // Vectors are never packed.
+    if (!entry || isPacked(entry.dtype)) continue;
+    const { dtype } = entry;
     const data = viewBytes(dtype, await source.read(name, options));
     const values = Float32Array.from(convert(data, dtype, 'f32'));
     hash = fnv1a(new Uint8Array(values.buffer), hash);

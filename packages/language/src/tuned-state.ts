@@ -1,4 +1,12 @@
-import { convert, FormatError, isFloating, viewBytes, type WeightSource } from '@rwkv-js/tensor';
+import {
+  convert,
+  dtypeName,
+  FormatError,
+  isFloating,
+  isPacked,
+  viewBytes,
+  type WeightSource,
+} from '@rwkv-js/tensor';
 import type { ModelConfig } from './config.ts';
 
 /**
@@ -34,9 +42,9 @@ export async function readTunedState(
       );
     }
     const found = `[${entry.shape.join(', ')}]`;
-    if (found !== expected || !isFloating(entry.dtype)) {
+    if (found !== expected || isPacked(entry.dtype) || !isFloating(entry.dtype)) {
       throw new FormatError(
-        `tensor '${name}' of ${label} is ${entry.dtype} ${found}; the state of this model is ` +
+        `tensor '${name}' of ${label} is ${dtypeName(entry.dtype)} ${found}; the state of this model is ` +
           `${expected}: the tuned state is for another model`,
       );
     }

@@ -17,6 +17,7 @@ export {
   type GenerateOptions,
   type Generation,
   type LanguageModelOptions,
+  type ModelAdapter,
   type ModelConfig,
   type NamedTensors,
   type ModelMemory,

@@ -2,7 +2,13 @@ import { describeShared, sharedPath } from '@rwkv-js/testing';
 import { viewBytes, type HostArray } from '@rwkv-js/tensor';
 import { openWeights } from '@rwkv-js/weights';
 import { expect, test } from 'vitest';
-import { loadModel, openCpu, type AdapterFile, type LanguageModel } from '../src/index.ts';
+import {
+  loadModel,
+  openAdapter,
+  openCpu,
+  type AdapterFile,
+  type LanguageModel,
+} from '../src/index.ts';
 
 const cases: readonly (readonly [string, string, string, Omit<AdapterFile, 'file'>])[] = [
   ['v4', 'lora-v4', 'lora.pth', { alpha: 12 }],
@@ -35,6 +41,23 @@ describeShared('the golden adapters', () => {
         adapters: [{ file: adapterPath(folder, file), ...how }],
       });
       await expectGolden(model, adapterPath(folder, 'expected.safetensors'));
+    },
+    seconds,
+  );
+
+  test.each(cases)(
+    'beside %s, %s/%s gives the same, and the base what it gave',
+    async (base, folder, file, how) => {
+      await using device = openCpu();
+      const model = await loadModel(sharedPath(`golden/${base}/model.safetensors`), { device });
+      const adapter = await openAdapter(adapterPath(folder, file), how);
+      await using variant = await model.withAdapter(adapter);
+      await adapter.close();
+      await Promise.all([
+        expectGolden(variant, adapterPath(folder, 'expected.safetensors')),
+        expectGolden(model, sharedPath(`golden/${base}/expected.safetensors`)),
+      ]);
+      await model.dispose();
     },
     seconds,
   );
