@@ -63,6 +63,33 @@ describeShared('the golden adapters', () => {
   );
 });
 
+describeShared('an adapter beside packed weights', () => {
+  test('adds to them in f32 and leaves them packed', async () => {
+    await using device = openCpu();
+    const path = sharedPath('golden/v7/model.safetensors');
+    await using model = await loadModel(path, { device, format: 'q8' });
+    const adapter = await openAdapter(adapterPath('lora-v7', 'lora.safetensors'), { alpha: 8 });
+    await using variant = await model.withAdapter(adapter);
+    await using exact = await loadModel(path, {
+      device,
+      adapters: [{ file: adapterPath('lora-v7', 'lora.safetensors'), alpha: 8 }],
+    });
+    const [packed, adapted, wanted] = await Promise.all(
+      [model, variant, exact].map(async (one) => {
+        const session = one.session();
+        await session.feed([1, 2, 3, 4]);
+        return session.logits();
+      }),
+    );
+    const distance = (a: Float32Array, b: Float32Array): number =>
+      Math.hypot(...a.map((x, i) => x - b[i]!)) / Math.sqrt(a.length);
+    // What packing loses is far less than what the adapter changes.
+    expect(distance(adapted!, wanted!)).toBeLessThan(distance(packed!, wanted!) / 3);
+    expect(variant.bytes.parameters).toBeLessThan(model.bytes.parameters);
+    await adapter.close();
+  });
+});
+
 async function expectGolden(model: LanguageModel, path: string): Promise<void> {
   const expected = await openWeights(path);
   const logits = await elements('logits');
