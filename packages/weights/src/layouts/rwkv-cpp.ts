@@ -35,7 +35,8 @@ const names: Readonly<Record<Version, readonly NameLine[]>> = {
  */
 export const rwkvCpp: Layout = {
   name: 'rwkv.cpp',
-  recognises: ({ container, tensors }) => container === 'rwkv.cpp' && tensors.has('emb.weight'),
+  recognises: ({ container, tensors }) =>
+    container === 'rwkv.cpp' && tensors.has('blocks.0.att.key.weight'),
   apply(contents) {
     checkHas(contents, 'blocks.0.ln0.weight', rwkvCpp.name);
     const has = (name: string): boolean => contents.tensors.has(`blocks.0.att.${name}`);
