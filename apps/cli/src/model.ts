@@ -7,6 +7,7 @@ import {
   stories,
   UsageError,
   vocabularyOf,
+  type AdapterFile,
   type Device,
   type LanguageModel,
   type ModelConfig,
@@ -15,6 +16,7 @@ import {
 import { basename } from 'node:path';
 import { formatCount } from './format.ts';
 import type { Io } from './io.ts';
+import type { AdapterArgument } from './options.ts';
 import { showProgress } from './progress.ts';
 
 /** Options of every command that runs a model. */
@@ -22,6 +24,8 @@ export interface ModelOptions {
   readonly device: string;
   readonly normEpsilon?: number | undefined;
   readonly vocab?: string | undefined;
+  readonly adapter?: readonly AdapterArgument[] | undefined;
+  readonly adapterInit?: string | undefined;
 }
 
 /** A model of which only the names and sizes were read yet. */
@@ -68,9 +72,11 @@ export function checkVocabulary({ path, config }: ModelFile, { vocab }: ModelOpt
 
 export async function openModel(
   { path }: ModelFile,
-  { device: deviceName, normEpsilon, vocab }: ModelOptions,
+  modelOptions: ModelOptions,
   io: Io,
 ): Promise<OpenModel> {
+  const { device: deviceName, normEpsilon, vocab } = modelOptions;
+  const adapters = adaptersOf(modelOptions);
   const device = await openDevice(deviceName);
   using bar = showProgress(io.stderr, { doing: 'Loading', unit: 'MB', scale: 1e6 });
   const options = {
@@ -78,6 +84,7 @@ export async function openModel(
     // A command has one sequence.
     slots: 1,
     groupNormEpsilon: normEpsilon,
+    adapters,
     signal: io.signal,
     progress: ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
       bar.update(loadedBytes, totalBytes),
@@ -97,4 +104,15 @@ export async function openModel(
     await device.dispose();
     throw error;
   }
+}
+
+/** @throws UsageError when it is not clear which adapter a start file belongs to. */
+function adaptersOf({ adapter = [], adapterInit }: ModelOptions): readonly AdapterFile[] {
+  if (adapterInit === undefined) return adapter;
+  const [only, ...others] = adapter;
+  if (only && others.length === 0) return [{ ...only, init: adapterInit }];
+  throw new UsageError(
+    `--adapter-init was given with ${adapter.length} --adapter options, and it is the start of one; ` +
+      'give one --adapter with it',
+  );
 }

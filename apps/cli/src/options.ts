@@ -62,6 +62,37 @@ export const normEpsilonOption = new Option(
     'such as 1e-5 (default: 0.00064)',
 ).argParser(parser('a number above 0 and up to 1', (n) => n > 0 && n <= 1));
 
+/** A file that changes the model, and what scales it. */
+export interface AdapterArgument {
+  readonly file: string;
+  readonly alpha?: number;
+}
+
+/** What every command that runs a model takes to change it with. */
+export const adapterOption = new Option(
+  '--adapter <file[:alpha]>',
+  'a LoRA with its alpha, a DiSHA, a tuned state or whole tensors to merge into the model; may be repeated',
+).argParser((text, before: readonly AdapterArgument[] | undefined): readonly AdapterArgument[] => [
+  ...(before ?? []),
+  parseAdapter(text),
+]);
+
+export const adapterInitOption = new Option(
+  '--adapter-init <file>',
+  'the start file of the adapter, which is then a PiSSA and has no alpha',
+);
+
+function parseAdapter(text: string): AdapterArgument {
+  const [, file = text, alpha] = /^(.*):([^:/\\]*)$/s.exec(text) ?? [];
+  // A number behind the last colon is alpha; C:\lora.pth and https://… have something else there.
+  const parsed = alpha !== undefined && decimal.test(alpha) ? Number(alpha) : undefined;
+  const path = parsed === undefined ? text : file;
+  if (path === '') throw new InvalidArgumentError('It names no file; give FILE or FILE:ALPHA.');
+  if (parsed === undefined) return { file: path };
+  if (parsed > 0) return { file: path, alpha: parsed };
+  throw new InvalidArgumentError(`Its alpha is ${alpha}; give a number above 0.`);
+}
+
 export const jsonOption = new Option('--json', 'print one JSON object instead');
 
 /** Examples for the end of a command's help; lines that begin with a blank go on from the one before. */

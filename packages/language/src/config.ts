@@ -22,13 +22,19 @@ export interface ModelConfig {
   readonly ranks: Readonly<Record<string, number>>;
   /** Added to the variance of every head's normalisation. 64e−5 in all official models. */
   readonly groupNormEpsilon: number;
+  /** The file has no `ln0`: its embedding is normalised already. Specification, folding ln0. */
+  readonly embeddingNormFolded: boolean;
 }
 
-/** Tensors by name, without their numbers, and what errors call them. */
-export type NamedTensors = Pick<WeightSource, 'label' | 'tensors'>;
+/** Tensors by name, without their numbers, what came with them, and what errors call them. */
+export type NamedTensors = Pick<WeightSource, 'label' | 'tensors'> &
+  Partial<Pick<WeightSource, 'metadata'>>;
 
 export interface ConfigOptions {
-  /** Overrides the epsilon of the head normalisation, for weights that were made with another. */
+  /**
+   * Overrides the epsilon of the head normalisation, for weights that were made with another. Without
+   * it, `group_norm_epsilon` of the source's metadata holds, and without that 64e−5.
+   */
   readonly groupNormEpsilon?: number | undefined;
 }
 
@@ -82,7 +88,7 @@ export function readConfig(source: NamedTensors, options: ConfigOptions = {}): M
     return shape[axis]!;
   };
 
-  const { groupNormEpsilon = 64e-5 } = options;
+  const groupNormEpsilon = options.groupNormEpsilon ?? epsilonOf(source) ?? 64e-5;
   if (!(groupNormEpsilon > 0 && groupNormEpsilon < 1)) {
     throw new UsageError(
       `groupNormEpsilon is ${groupNormEpsilon}; it must be above 0 and below 1, and is 64e-5 in ` +
@@ -120,7 +126,20 @@ export function readConfig(source: NamedTensors, options: ConfigOptions = {}): M
     headSize: heads === 0 ? 0 : attentionWidth / heads,
     ranks: readRanks(version, layers, matrixSize, entry),
     groupNormEpsilon,
+    embeddingNormFolded: ['weight', 'bias'].every((part) => !tensors.has(`blocks.0.ln0.${part}`)),
   };
+}
+
+/** What the metadata say of the epsilon. */
+function epsilonOf({ metadata, label }: NamedTensors): number | undefined {
+  const text = metadata?.get('group_norm_epsilon');
+  if (text === undefined) return undefined;
+  const epsilon = Number(text);
+  if (epsilon > 0 && epsilon < 1) return epsilon;
+  throw new FormatError(
+    `the metadata of ${label} say that group_norm_epsilon is ${JSON.stringify(text.slice(0, 40))}; ` +
+      'a number above 0 and below 1 was expected',
+  );
 }
 
 function readVersion(tensors: ReadonlyMap<string, WeightEntry>): Version {
@@ -137,7 +156,8 @@ function countLayers({ tensors, label }: NamedTensors): number {
   const blocks = new Set<number>();
   for (const name of tensors.keys()) {
     const match = /^blocks\.(\d+)\./.exec(name);
-    if (match) blocks.add(Number(match[1]));
+    // A tuned state is no part of a block, and says itself when it is of other blocks.
+    if (match && !name.endsWith('.time_state')) blocks.add(Number(match[1]));
   }
   for (let layer = 0; layer < blocks.size; layer++) {
     if (!blocks.has(layer)) {

@@ -92,7 +92,9 @@ export function recordStep(config: ModelConfig, dtypes: DTypes, shape: StepShape
       : recorder.state('sampler.drawn', i32(shape.slots, shape.stepsPerReadback ?? 1), -1);
     const ids = drawn ? resolveTokens(tokens, drawn, offsets) : tokens;
     const embedded = gatherRows(matrix('emb.weight', vocabularySize, width), ids);
-    let stream: Stream = { x: norm(embedded, 'blocks.0.ln0') };
+    let stream: Stream = {
+      x: config.embeddingNormFolded ? embedded : norm(embedded, 'blocks.0.ln0'),
+    };
     const { slots } = shape;
     const source = { recorder, weight, config, dtypes, slots, offsets, activations };
     for (let index = 0; index < config.layers; index++) {

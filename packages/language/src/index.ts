@@ -23,4 +23,5 @@ export { rwkv4Entries, type Rwkv4Shape } from './rwkv4-shapes.ts';
 export { releasedShapes, rwkv7Entries, type Rwkv7Shape } from './rwkv7-shapes.ts';
 export type { FeedOptions, Prompt, Session } from './session.ts';
 export type { SessionState } from './session-state.ts';
+export type { ModelAdapter } from './variant.ts';
 export type { SamplingOptions } from './settings.ts';

@@ -162,6 +162,52 @@ describe('loading a model', () => {
     );
     expect(logits[0]).not.toEqual(logits[1]);
   });
+
+  test('takes the epsilon that came with the tensors, and the one it is given before that', async () => {
+    const source = { ...seven, metadata: new Map([['group_norm_epsilon', '8e-5']]) };
+    expect(readConfig(source).groupNormEpsilon).toBe(8e-5);
+    expect(readConfig(source, { groupNormEpsilon: 1e-5 }).groupNormEpsilon).toBe(1e-5);
+    const wrong = { ...seven, metadata: new Map([['group_norm_epsilon', 'tiny']]) };
+    expect(() => readConfig(wrong)).toThrow(
+      'say that group_norm_epsilon is "tiny"; a number above 0',
+    );
+  });
+
+  test('does not normalise an embedding that is normalised already', async () => {
+    const read = async (name: string): Promise<Float32Array> =>
+      new Float32Array((await seven.read(name)).buffer as ArrayBuffer);
+    const [embedding, weight, bias] = await Promise.all(
+      ['emb.weight', 'blocks.0.ln0.weight', 'blocks.0.ln0.bias'].map(read),
+    );
+    for (let at = 0; at < embedding!.length; at += 16) {
+      const row = embedding!.subarray(at, at + 16);
+      const mean = row.reduce((sum, x) => sum + x, 0) / 16;
+      const variance = row.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 16;
+      row.forEach((x, i) => {
+        row[i] = ((x - mean) / Math.sqrt(variance + 1e-5)) * weight![i]! + bias![i]!;
+      });
+    }
+    const folded = changed(
+      seven,
+      { 'blocks.0.ln0.weight': undefined, 'blocks.0.ln0.bias': undefined },
+      (name, data) => (name === 'emb.weight' ? new Uint8Array(embedding!.slice().buffer) : data),
+    );
+    await using device = openCpu();
+    const [plain, other] = await Promise.all(
+      [seven, folded].map(async (source) => {
+        await using model = await LanguageModel.load(source, { device });
+        const session = model.session();
+        await session.feed([1, 2, 3]);
+        return await session.logits();
+      }),
+    );
+    other!.forEach((logit, i) => expect(Math.abs(logit - plain![i]!)).toBeLessThan(1e-5));
+  });
+
+  test('asks for the whole norm of the embedding where a part of it is there', async () => {
+    const source = changed(seven, { 'blocks.0.ln0.bias': undefined });
+    await expect(loading(source)).rejects.toThrow("has no tensor 'blocks.0.ln0.bias'");
+  });
 });
 
 const tiny = {

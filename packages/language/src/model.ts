@@ -10,13 +10,17 @@ import {
 import { vocabularyOf, type Tokenizer } from '@rwkv-js/tokenizer';
 import { Checkpoints } from './checkpoints.ts';
 import { readConfig, type ModelConfig } from './config.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { Generation, type GenerateOptions } from './generation.ts';
-import { ModelRuntime } from './runtime.ts';
+import { ModelRuntime, type RuntimeParts } from './runtime.ts';
 import { Session } from './session.ts';
+import { SharedParameters } from './shared-parameters.ts';
 import type { SessionState } from './session-state.ts';
 import type { SamplingOptions } from './settings.ts';
 import { StepPrograms } from './step-programs.ts';
 import { occurrenceCounts } from './occurrence-counts.ts';
+import { readTunedState } from './tuned-state.ts';
+import { makeVariant, type ModelAdapter, type VariantBase } from './variant.ts';
 import { withTensors } from './with-tensors.ts';
 
 export interface LanguageModelOptions {
@@ -37,14 +41,19 @@ export interface LanguageModelOptions {
 /** An RWKV language model of any generation, loaded on a device. */
 export class LanguageModel {
   readonly #runtime: ModelRuntime;
+  readonly #parts: RuntimeParts;
+  readonly #base: VariantBase;
 
-  private constructor(runtime: ModelRuntime) {
-    this.#runtime = runtime;
+  private constructor(parts: RuntimeParts, base: VariantBase) {
+    this.#parts = { ...parts, parameters: base.shared.hold() };
+    this.#base = base;
+    this.#runtime = new ModelRuntime(this.#parts);
   }
 
   /**
    * Loads a model: reads its version and sizes off the tensors, then streams them to the device.
-   * The source can be closed afterwards.
+   * The source can be closed afterwards. Where it has a tuned state (`blocks.{i}.att.time_state`), sessions
+   * begin with that.
    *
    * @throws FormatError when the tensors are not those of a whole RWKV model; UsageError when the
    * tokenizer is made for another vocabulary; AbortError when the signal asks.
@@ -59,6 +68,7 @@ export class LanguageModel {
     if (tokenizer) checkTokenizer(tokenizer, config, source.label);
     const counts = occurrenceCounts(config.vocabularySize, tokenizer);
     const complete = withTensors(source, { 'sampler.counts': counts });
+    const initialState = await readTunedState(source, config, { signal });
     const programs = new StepPrograms(config, complete, slots, device.kernels);
     const program = programs.program(1, 1);
     const parameters = await loadParameters(device, [program], complete, {
@@ -67,24 +77,34 @@ export class LanguageModel {
     });
     let states: States | undefined;
     try {
+      const fingerprint = await fingerprintOf(source, config, { signal });
       states = allocateStates(device, [program]);
       const many = device.kernels.stepsPerReadback > 1;
       const checkpoints = many ? new Checkpoints(device, states) : undefined;
       const recommended = options.recommended ?? {};
-      return new LanguageModel(
-        new ModelRuntime({
-          device,
-          config,
-          programs,
-          parameters,
-          states,
-          checkpoints,
-          slots,
-          counts,
-          tokenizer,
-          recommended,
-        }),
-      );
+      const parts = {
+        device,
+        config,
+        programs,
+        parameters,
+        states,
+        checkpoints,
+        slots,
+        fingerprint,
+        initialState,
+        counts,
+        tokenizer,
+        recommended,
+      };
+      return new LanguageModel(parts, {
+        label: source.label,
+        device,
+        config,
+        entries: complete.tensors,
+        shared: new SharedParameters(parameters),
+        change: (recorded) => recorded,
+        adapters: 0,
+      });
     } catch (error) {
       states?.dispose();
       parameters.dispose();
@@ -100,9 +120,38 @@ export class LanguageModel {
     return this.#runtime.tokenizer;
   }
 
+  /** Tells this model's weights from others of the same sizes; states that are saved carry it. */
+  get fingerprint(): string {
+    return this.#runtime.fingerprint;
+  }
+
+  /** What states of this model are called: its version and sizes. */
+  get stateKind(): string {
+    return this.#runtime.stateKind;
+  }
+
   /** Bytes that parameters and states, checkpoints included, take on the device. */
   get bytes(): { readonly parameters: number; readonly states: number } {
     return this.#runtime.bytes;
+  }
+
+  /**
+   * This model with an adapter beside it. Both share the weights on the device, which stay as they are, and
+   * have their own states: sessions of both live side by side. The adapter can be closed afterwards; each
+   * model is disposed by itself, and the last one gives the weights back.
+   *
+   * @param adapter from `openAdapter`: a LoRA, a PiSSA, a Bone, a tuned state, and whole tensors as far as
+   * the device keeps them apart
+   * @throws UsageError when the adapter is for another model, or can only be merged at load; AbortError
+   * when the signal asks.
+   */
+  async withAdapter(
+    adapter: ModelAdapter,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<LanguageModel> {
+    this.#runtime.check();
+    const { parts, base } = await makeVariant(this.#base, this.#parts, adapter, options);
+    return new LanguageModel(parts, base);
   }
 
   /** A new session: from the beginning of a text, or from a saved state. */

@@ -9,7 +9,25 @@ import type { SamplingOptions } from './settings.ts';
 import { Slots, type Sequence } from './slots.ts';
 import { StepExecutables, type StepPrograms } from './step-programs.ts';
 
-/** What a loaded model is made of, as its sessions use it. */
+/** What a loaded model is made of. */
+export interface RuntimeParts {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly programs: StepPrograms;
+  readonly parameters: Parameters;
+  readonly states: States;
+  /** Needed where the device reads back once for several steps. */
+  readonly checkpoints: Checkpoints | undefined;
+  readonly slots: number;
+  readonly fingerprint: string;
+  /** What sessions begin with, where it is not what the program says. */
+  readonly initialState: SessionState['tensors'];
+  readonly counts: Float32Array;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly recommended: SamplingOptions;
+}
+
+/** A loaded model, as its sessions use it. */
 export class ModelRuntime {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer | undefined;
@@ -17,6 +35,7 @@ export class ModelRuntime {
   /** What drawing each token adds to its occurrence, see `sample`. */
   readonly counts: Float32Array;
   readonly stateKind: string;
+  readonly fingerprint: string;
   readonly #parameters: Parameters;
   readonly #states: States;
   readonly #checkpoints: Checkpoints | undefined;
@@ -25,31 +44,20 @@ export class ModelRuntime {
   readonly #scheduler: Scheduler;
   #disposed: Promise<void> | undefined;
 
-  constructor(parts: {
-    readonly device: Device;
-    readonly config: ModelConfig;
-    readonly programs: StepPrograms;
-    readonly parameters: Parameters;
-    readonly states: States;
-    /** Needed where the device reads back once for several steps. */
-    readonly checkpoints: Checkpoints | undefined;
-    readonly slots: number;
-    readonly counts: Float32Array;
-    readonly tokenizer: Tokenizer | undefined;
-    readonly recommended: SamplingOptions;
-  }) {
+  constructor(parts: RuntimeParts) {
     const { device, programs, parameters, states, checkpoints } = parts;
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.recommended = parts.recommended;
     this.counts = parts.counts;
     this.stateKind = stateKind(parts.config);
+    this.fingerprint = parts.fingerprint;
     this.#parameters = parameters;
     this.#states = states;
     this.#checkpoints = checkpoints;
     this.#executables = new StepExecutables(programs, device, parameters.tensors, states.tensors);
     const program = programs.program(1, 1);
-    this.#slots = new Slots(device, states, program, parts.slots, checkpoints);
+    this.#slots = new Slots(device, states, program, parts.slots, parts.initialState, checkpoints);
     this.#scheduler = new Scheduler(device, this.#executables, this.#slots);
   }
 

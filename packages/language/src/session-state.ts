@@ -8,6 +8,8 @@ import type { ModelConfig } from './config.ts';
 export interface SessionState {
   /** The model it belongs to: its sizes, as `stateKind` spells them. */
   readonly kind: string;
+  /** Whose weights it was made with: `model.fingerprint`. Restoring looks at the sizes alone. */
+  readonly fingerprint?: string;
   /** Tokens that were fed to come here. */
   readonly tokenCount: number;
   /**

@@ -225,6 +225,7 @@ export class Session {
   async #saved(): Promise<SessionState> {
     return {
       kind: this.#runtime.stateKind,
+      fingerprint: this.#runtime.fingerprint,
       tokenCount: this.#tokenCount,
       tensors: await this.#runtime.readState(this.#sequence),
       ...(this.#pending === undefined ? {} : { pending: this.#pending }),

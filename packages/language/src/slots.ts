@@ -36,20 +36,26 @@ export class Slots {
   readonly #states: States;
   readonly #fills: ReadonlyMap<string, number>;
   readonly #checkpoints: Checkpoints | undefined;
+  readonly #initial: RestingState;
   readonly #sitting: (Sequence | undefined)[];
   /** Slots by use, the longest idle first. */
   readonly #order: number[];
 
-  /** @param checkpoints needed for `checkpoint` only */
+  /**
+   * @param initial states that begin with other values than the program's, for one sequence
+   * @param checkpoints needed for `checkpoint` only
+   */
   constructor(
     device: Device,
     states: States,
     program: Program,
     count: number,
+    initial: RestingState = new Map(),
     checkpoints?: Checkpoints,
   ) {
     this.#device = device;
     this.#states = states;
+    this.#initial = initial;
     this.#checkpoints = checkpoints;
     this.#fills = new Map([...program.states].map(([name, { fill }]) => [name, fill]));
     this.#sitting = Array.from({ length: count }, () => undefined);
@@ -155,7 +161,9 @@ export class Slots {
     return new Map(
       [...this.#states.tensors].map(([name, tensor]) => {
         const { dtype, shape } = tensor.spec;
-        return [name, filled({ dtype, shape: shape.slice(1) }, this.#fills.get(name)!)];
+        const first = (): HostArray =>
+          filled({ dtype, shape: shape.slice(1) }, this.#fills.get(name)!);
+        return [name, this.#initial.get(name) ?? first()];
       }),
     );
   }

@@ -16,11 +16,22 @@ export class StepPrograms {
   readonly #dtypes: DTypes;
   readonly #slots: number;
   readonly #table: Pick<KernelTable, 'activations' | 'stepsPerReadback'>;
+  readonly #change: (program: Program) => Program;
   readonly #programs = new Map<string, Program>();
 
-  /** @param table of the device that they are for */
-  constructor(config: ModelConfig, source: WeightSource, slots: number, table: KernelTable) {
+  /**
+   * @param table of the device that they are for
+   * @param change what is made of each program that is recorded
+   */
+  constructor(
+    config: ModelConfig,
+    source: Pick<WeightSource, 'tensors'>,
+    slots: number,
+    table: KernelTable,
+    change: (program: Program) => Program = (program) => program,
+  ) {
     this.#table = table;
+    this.#change = change;
     this.#config = config;
     this.#dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
     this.#slots = slots;
@@ -33,7 +44,7 @@ export class StepPrograms {
     if (known) return known;
     const { activations, stepsPerReadback } = this.#table;
     const shape = { tokens, rows, slots: this.#slots, activations, stepsPerReadback };
-    const program = recordStep(this.#config, this.#dtypes, shape);
+    const program = this.#change(recordStep(this.#config, this.#dtypes, shape));
     this.#programs.set(key, program);
     return program;
   }

@@ -14,11 +14,30 @@ const files = [
   'model.pth',
   'model.legacy.pth',
   'model.views.pth',
+  'model.hf.safetensors',
+  'model.fla.safetensors',
+  'model.st',
+  'model.ggmf.bin',
+  'model.f16.ggmf.bin',
+  'model.f32.gguf',
+  'model.f16.gguf',
+  'model.q8_0.gguf',
+  'hf-sharded/model.safetensors.index.json',
 ];
+
+/**
+ * What files give whose weights are not those of model.safetensors. (v6/model.f16.gguf has a third
+ * expectation, for engines that halve the residual as it asks; we undo that and give the official one.)
+ */
+const others: Readonly<Record<string, string>> = {
+  'v6/model.q8_0.gguf': 'expected.q8_0.safetensors',
+  'v7/model.q8_0.gguf': 'expected.q8_0.safetensors',
+  'v7-head64/model.q8_0.gguf': 'expected.q8_0.safetensors',
+};
 
 const greedy = { temperature: 0, presencePenalty: 0, frequencyPenalty: 0, stopTokens: [] };
 
-describeShared('the golden models in official names', () => {
+describeShared('the golden models', () => {
   for (const folder of folders) {
     describe(folder, () => {
       const present = files.filter((file) => existsSync(sharedPath(`golden/${folder}/${file}`)));
@@ -28,46 +47,81 @@ describeShared('the golden models in official names', () => {
       });
 
       test.each(present)('%s gives the logits, states and greedy tokens', async (file) => {
-        const expected = await openWeights(sharedPath(`golden/${folder}/expected.safetensors`));
-        const source = await openWeights(sharedPath(`golden/${folder}/${file}`));
-        await using device = openCpu();
-        await using model = await LanguageModel.load(source, { device });
-        await source.close();
-        const tokens = await elements(expected, 'tokens');
-        const logits = await elements(expected, 'logits');
-        const { vocabularySize } = model.config;
-
-        const session = model.session();
-        let worst = 0;
-        await session.feedWithLogits(tokens, (row, index) => {
-          row.forEach((logit, i) => {
-            worst = Math.max(worst, Math.abs(logit - logits[index * vocabularySize + i]!));
-          });
-        });
-        expect(worst).toBeLessThanOrEqual(2e-4);
-
-        const state = await session.save();
-        const names = [...expected.tensors.keys()].filter((name) => name.startsWith('state.'));
-        expect(names.length).toBeGreaterThan(0);
-        expect(names.sort()).toEqual([...state.tensors.keys()].sort());
-        for (const name of names) {
-          const want = await elements(expected, name);
-          const found = state.tensors.get(name)!;
-          expect(found.length).toBe(want.length);
-          want.forEach((value, i) => {
-            const relative = Math.abs(found[i]! - value) / Math.max(1, Math.abs(value));
-            expect(relative, `${name}[${i}]`).toBeLessThanOrEqual(2e-4);
-          });
-        }
-
-        const generation = session.generate({ ...greedy, maxTokens: 48 });
-        await generation.text();
-        expect(generation.tokens).toEqual([...(await elements(expected, 'greedy'))]);
-        await expected.close();
+        await expectGolden(folder, file, others[`${folder}/${file}`]);
       });
     });
   }
 });
+
+/** Models that were trained, from rwkv.cpp; some with its epsilon, which for RWKV-5 is another. */
+const trained: readonly (readonly [string, string, string, number | undefined])[] = [
+  ['trained-v4', 'tiny-rwkv-4v0-660K-FP32.bin', 'expected.safetensors', undefined],
+  ['trained-v4', 'tiny-rwkv-4v0-660K-Q5_0.bin', 'expected.q5_0.safetensors', undefined],
+  ['trained-v5.0', 'tiny-rwkv-5v1-730K-FP16.bin', 'expected.safetensors', undefined],
+  ['trained-v5.0', 'tiny-rwkv-5v1-730K-FP16.bin', 'expected.rwkvcpp.safetensors', 1e-5],
+  ['trained-v5.2', 'tiny-rwkv-5v2-730K-Q5_0.bin', 'expected.q5_0.safetensors', undefined],
+  ['trained-v5.2', 'tiny-rwkv-5v2-730K-Q5_1.bin', 'expected.q5_1.rwkvcpp.safetensors', 1e-5],
+  ['trained-v6', 'tiny-rwkv-6v0-3m-Q5_0.bin', 'expected.q5_0.safetensors', undefined],
+  ['trained-v7', 'tiny-rwkv-7v0-834K-FP16.bin', 'expected.safetensors', undefined],
+  ['trained-v7', 'tiny-rwkv-7v0-834K-Q5_1.bin', 'expected.q5_1.safetensors', undefined],
+  ['v5.0', 'model.ggmf.bin', 'expected.rwkvcpp.safetensors', 1e-5],
+  ['v5.2', 'model.ggmf.bin', 'expected.rwkvcpp.safetensors', 1e-5],
+];
+
+describeShared('files of rwkv.cpp', () => {
+  const seconds = 60_000;
+  test.each(trained)(
+    '%s/%s gives %s',
+    async (folder, file, expectation, epsilon) => {
+      await expectGolden(folder, file, expectation, epsilon);
+    },
+    seconds,
+  );
+});
+
+/** Logits of every token, the states, where there are some, and the greedy continuation. */
+async function expectGolden(
+  folder: string,
+  file: string,
+  expectation = 'expected.safetensors',
+  groupNormEpsilon?: number,
+): Promise<void> {
+  const expected = await openWeights(sharedPath(`golden/${folder}/${expectation}`));
+  const source = await openWeights(sharedPath(`golden/${folder}/${file}`));
+  await using device = openCpu();
+  await using model = await LanguageModel.load(source, { device, groupNormEpsilon });
+  await source.close();
+  const tokens = await elements(expected, 'tokens');
+  const logits = await elements(expected, 'logits');
+  const { vocabularySize } = model.config;
+
+  const session = model.session();
+  let worst = 0;
+  await session.feedWithLogits(tokens, (row, index) => {
+    row.forEach((logit, i) => {
+      worst = Math.max(worst, Math.abs(logit - logits[index * vocabularySize + i]!));
+    });
+  });
+  expect(worst).toBeLessThanOrEqual(2e-4);
+
+  const state = await session.save();
+  const names = [...expected.tensors.keys()].filter((name) => name.startsWith('state.'));
+  if (names.length > 0) expect(names.sort()).toEqual([...state.tensors.keys()].sort());
+  for (const name of names) {
+    const want = await elements(expected, name);
+    const found = state.tensors.get(name)!;
+    expect(found.length).toBe(want.length);
+    want.forEach((value, i) => {
+      const relative = Math.abs(found[i]! - value) / Math.max(1, Math.abs(value));
+      expect(relative, `${name}[${i}]`).toBeLessThanOrEqual(2e-4);
+    });
+  }
+
+  const generation = session.generate({ ...greedy, maxTokens: 48 });
+  await generation.text();
+  expect(generation.tokens).toEqual([...(await elements(expected, 'greedy'))]);
+  await expected.close();
+}
 
 describeShared('the stories model', () => {
   test('gives its logits and its 40 greedy tokens', async () => {

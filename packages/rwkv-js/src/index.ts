@@ -17,6 +17,7 @@ export {
   type GenerateOptions,
   type Generation,
   type LanguageModelOptions,
+  type ModelAdapter,
   type ModelConfig,
   type NamedTensors,
   type ModelMemory,
@@ -63,17 +64,21 @@ export {
 export {
   encodeSafetensors,
   ggufWriteTypes,
+  mergeAdapter,
+  openAdapter,
   openWeights,
   writeGguf,
   writeSafetensors,
   writeWeights,
   type GgufWriteType,
+  type Adapter,
   type OpenedWeights,
   type WeightFiles,
   type WeightInput,
   type WriteOptions,
 } from '@rwkv-js/weights';
-export { loadModel, type LoadModelOptions } from './load-model.ts';
+export { loadModel, type AdapterFile, type LoadModelOptions } from './load-model.ts';
 export { deviceNames, openDevice } from './open-device.ts';
+export { encodeState, readState } from './state-file.ts';
 export { openTokenizer } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';

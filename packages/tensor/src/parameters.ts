@@ -22,13 +22,15 @@ export interface LoadProgress {
 /** The parameters of a model on a device. */
 export interface Parameters {
   readonly tensors: ReadonlyMap<string, DeviceTensor>;
-  /** Bytes they take on the device. */
+  /** Bytes they take on the device, shared ones not among them. */
   readonly byteLength: number;
   /** Gives them back. Idempotent. */
   dispose(): void;
 }
 
 export interface LoadOptions {
+  /** Parameters that lie on the device already: they are taken as they are, and `dispose` leaves them. */
+  readonly shared?: ReadonlyMap<string, DeviceTensor> | undefined;
   readonly progress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -48,7 +50,11 @@ export async function loadParameters(
   source: WeightSource,
   options: LoadOptions = {},
 ): Promise<Parameters> {
-  const wanted = collect(device, programs);
+  const shared = new Map<string, DeviceTensor>();
+  const wanted = new Map(collect(device, programs));
+  for (const [name, tensor] of options.shared ?? []) {
+    if (wanted.delete(name)) shared.set(name, tensor);
+  }
   checkSource(programs, source);
   const bytesOf = ({ spec }: { spec: TensorSpec }): number =>
     device.kernels.memory.byteLength(spec);
@@ -74,7 +80,7 @@ export async function loadParameters(
     dispose();
     throw error;
   }
-  return { tensors, byteLength: totalBytes, dispose };
+  return { tensors: new Map([...shared, ...tensors]), byteLength: totalBytes, dispose };
 }
 
 interface Wanted {

@@ -1,3 +1,6 @@
+export type { Adapter } from './adapters/adapter.ts';
+export { mergeAdapter } from './adapters/merge-adapter.ts';
+export { openAdapter, type AdapterOptions } from './adapters/open-adapter.ts';
 export { type BlockEncoding, type BlockFormat } from './blocks/block-format.ts';
 export { blockEncodings, blockFormats } from './blocks/block-formats.ts';
 export { type ByteSource, type ReadOptions } from './byte-source.ts';

@@ -50,7 +50,9 @@ interface Inputs {
   readonly openPart: OpenPart;
 }
 
-const isList = (input: WeightInput | WeightFiles): input is WeightFiles => Array.isArray(input);
+/** True for a list of Files. */
+export const isList = (input: WeightInput | WeightFiles): input is WeightFiles =>
+  Array.isArray(input);
 
 function inFolder(input: WeightInput, options: ReadOptions): Inputs {
   return {

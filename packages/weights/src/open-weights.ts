@@ -10,11 +10,10 @@ import type { BlockFormat } from './blocks/block-format.ts';
 import { closedError, type ReadOptions } from './byte-source.ts';
 import type { MetadataList, StoredTensor, StoredVocabulary } from './container.ts';
 import { nearNames } from './near-names.ts';
-import { openFiles, type WeightFiles } from './open-files.ts';
+import { openFiles, type OpenedFiles, type WeightFiles } from './open-files.ts';
 import type { WeightInput } from './open-source.ts';
-import { joinPacked } from './packed-tensors.ts';
-import { stripPrefixes } from './prefixes.ts';
 import { quote } from './quote.ts';
+import { undoLayout } from './undo-layout.ts';
 
 /** What a file says of one of its tensors. */
 export interface OpenedEntry extends WeightEntry {
@@ -33,6 +32,11 @@ export interface UnsupportedEntry {
 export interface OpenedWeights extends WeightSource {
   /** The file format: `safetensors`, `torch zip`, `torch legacy`, `GGUF`, `rwkv.cpp`. */
   readonly container: string;
+  /**
+   * How the file names its tensors and turns their elements: `official`, `Hugging Face`, `web-rwkv` …;
+   * undefined for files that are no language model. `tensors` and `read` give the official form always.
+   */
+  readonly layout: string | undefined;
   /** How many files hold the tensors: more than one where an index was opened. */
   readonly files: number;
   readonly tensors: ReadonlyMap<string, OpenedEntry>;
@@ -59,8 +63,12 @@ export interface OpenedWeights extends WeightSource {
  * Opens weights: safetensors, what torch.save writes, GGUF, rwkv.cpp files, and the index of a model in
  * several safetensors or torch files, which lie beside it. The format is told by the content, whatever
  * the name. Only headers are read here; each tensor is read by ranges when asked for. Nothing in a file
- * is ever executed. Prefixes that wrappers put before all names (`_forward_module.`, `model.`,
- * `module.`) are taken off. Quantised tensors are read as f32.
+ * is ever executed. Quantised tensors are read as f32.
+ *
+ * Prefixes that wrappers put before all names (`_forward_module.`, `model.`, `module.`) are taken off,
+ * and the names and orientations of other projects become the official ones. For the layouts of model
+ * repositories, the config.json beside the file is read where there is one, for the epsilon of the
+ * heads' normalisation: `group_norm_epsilon` in the metadata.
  *
  * @param input a path (Node), an address as text or URL, a Blob or File, bytes, which must stay as
  * they are until `close`, or the Files of a model in several, its index among them.
@@ -72,10 +80,24 @@ export async function openWeights(
   options: ReadOptions = {},
 ): Promise<OpenedWeights> {
   const files = await openFiles(input, options);
-  const { label, container, contents, count } = files;
+  try {
+    return await inOfficialForm(input, files, options);
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}
+
+async function inOfficialForm(
+  input: WeightInput | WeightFiles,
+  files: OpenedFiles,
+  options: ReadOptions,
+): Promise<OpenedWeights> {
+  const { label, container, count } = files;
+  const { layout, contents } = await undoLayout(input, files, options);
   const tensors = new Map<string, OpenedEntry>();
   const unsupported = new Map<string, UnsupportedEntry>();
-  const stored = stripPrefixes(joinPacked(contents.tensors, label));
+  const stored = contents.tensors;
   for (const [name, { type, shape, blocks }] of stored) {
     if (!type.dtype) unsupported.set(name, { elementType: type.name, shape });
     else {
@@ -91,6 +113,7 @@ export async function openWeights(
   return {
     label,
     container,
+    layout,
     files: count,
     tensors,
     unsupported,

@@ -118,7 +118,8 @@ describeShared('golden models', () => {
 
   test.each([
     ['v6/model.f32.gguf', 'v6/model.q8_0.gguf', 42],
-    ['v7/model.f32.gguf', 'v7/model.q8_0.gguf', 29],
+    // Nine low-rank factors are transposed when they are read, and so are no blocks any more.
+    ['v7/model.f32.gguf', 'v7/model.q8_0.gguf', 20],
     ['trained-v4/tiny-rwkv-4v0-660K-FP32.bin', 'trained-v4/tiny-rwkv-4v0-660K-Q5_0.bin', 28],
     ['trained-v7/tiny-rwkv-7v0-834K-FP16.bin', 'trained-v7/tiny-rwkv-7v0-834K-Q5_1.bin', 72],
   ])('quantising %s gives the blocks of %s', async (whole, quantised, count) => {

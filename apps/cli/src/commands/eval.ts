@@ -6,6 +6,8 @@ import { inPieces } from '../in-pieces.ts';
 import { print, type Io } from '../io.ts';
 import { checkVocabulary, openModel, readModelFile } from '../model.ts';
 import {
+  adapterInitOption,
+  adapterOption,
   deviceOption,
   examples,
   jsonOption,
@@ -30,6 +32,8 @@ export function evalCommand(io: Io): CommandUnknownOpts {
     .addOption(vocabularyOption)
     .addOption(deviceOption)
     .addOption(normEpsilonOption)
+    .addOption(adapterOption)
+    .addOption(adapterInitOption)
     .addOption(jsonOption)
     .addHelpText(
       'after',

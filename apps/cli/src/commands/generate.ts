@@ -4,6 +4,8 @@ import { inPieces } from '../in-pieces.ts';
 import { print, type Io } from '../io.ts';
 import { checkVocabulary, openModel, readModelFile } from '../model.ts';
 import {
+  adapterInitOption,
+  adapterOption,
   deviceOption,
   examples,
   jsonOption,
@@ -86,6 +88,8 @@ export function generateCommand(io: Io): CommandUnknownOpts {
     .addOption(vocabularyOption)
     .addOption(deviceOption)
     .addOption(normEpsilonOption)
+    .addOption(adapterOption)
+    .addOption(adapterInitOption)
     .addOption(jsonOption)
     .addHelpText(
       'after',
@@ -95,6 +99,7 @@ export function generateCommand(io: Io): CommandUnknownOpts {
         'rwkv generate rwkv7-g1-0.1b.pth --vocab rwkv_vocab_v20230424.txt \\',
         "      --prompt 'The Eiffel tower is in the city of' --max-tokens 50 --stop '.'",
         'rwkv generate --prompt-file beginning.txt --json > story.json',
+        'rwkv generate model.pth --vocab vocab.txt --adapter lora.pth:32',
       ),
     )
     .action(async (path, options) => {

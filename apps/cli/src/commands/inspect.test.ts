@@ -28,7 +28,7 @@ test('--tensors lists names, dtypes, shapes and bytes', async () => {
   expect(stdout).toMatch(/^name +dtype +shape +bytes$/m);
   expect(stdout).toMatch(/^emb\.weight +f32 +\[12, 16\] +768$/m);
   const report = JSON.parse((await command(['inspect', model, '--json'])).stdout);
-  expect(report.container).toBe('safetensors');
+  expect(report).toMatchObject({ container: 'safetensors', layout: 'official' });
   expect(report.model).toMatchObject({ version: '5.2', layers: 2, width: 16, heads: 2 });
   expect(report.tensors).toContainEqual({
     name: 'emb.weight',
@@ -45,6 +45,7 @@ test('a file of other tensors is shown too, and nothing in it steers the termina
   await writeFile(path, encodeSafetensors([{ ...tensor, name: 'red \u001b[31m' }], metadata));
   const { code, stdout } = await command(['inspect', path, '--tensors']);
   expect(code).toBe(0);
+  expect(stdout).toMatch(/^layout +none$/m);
   expect(stdout).toMatch(/^model +none: .* no tensors 'blocks\.0\.…'/m);
   expect(stdout).toContain('red \\u{1b}[31m');
   expect(stdout).toContain('\\u{1b}]0;title: a\\u{a}b');

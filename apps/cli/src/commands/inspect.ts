@@ -58,6 +58,8 @@ export function inspectCommand(io: Io): CommandUnknownOpts {
 interface Report {
   readonly file: string;
   readonly container: string;
+  /** Whose names and orientations the file has; null for files that are no language model. */
+  readonly layout: string | null;
   /** How many files hold the tensors. */
   readonly files: number;
   readonly metadata: Readonly<Record<string, string>>;
@@ -85,6 +87,7 @@ function inspect(source: OpenedWeights, device: Device): Report {
   return {
     file: source.label,
     container: source.container,
+    layout: source.layout ?? null,
     files: source.files,
     metadata: Object.fromEntries(source.metadata),
     lists: Object.fromEntries(
@@ -130,6 +133,7 @@ function formatReport(report: Report, listTensors: boolean): string {
   const rows = [
     ['file', printable(report.file)],
     ['container', report.container + (report.files > 1 ? `, ${report.files} files` : '')],
+    ['layout', report.layout ?? 'none'],
     ['model', model ? formatSizes(model) : `none: ${printable(report.reason ?? '')}`],
   ];
   const ranks = Object.entries(model?.ranks ?? {}).map(([name, rank]) => `${name} ${rank}`);

@@ -6,7 +6,14 @@ import { checkFinite } from '../check-finite.ts';
 import { inPieces } from '../in-pieces.ts';
 import { print, type Io } from '../io.ts';
 import { openModel, readModelFile } from '../model.ts';
-import { deviceOption, examples, modelArgument, normEpsilonOption } from '../options.ts';
+import {
+  adapterInitOption,
+  adapterOption,
+  deviceOption,
+  examples,
+  modelArgument,
+  normEpsilonOption,
+} from '../options.ts';
 import { showProgress } from '../progress.ts';
 import { readWhole } from '../read-file.ts';
 import { checkTokens, parseTokens } from '../token-list.ts';
@@ -28,6 +35,8 @@ export function logitsCommand(io: Io): CommandUnknownOpts {
     .requiredOption('--out <file>', 'the safetensors file to write')
     .addOption(deviceOption)
     .addOption(normEpsilonOption)
+    .addOption(adapterOption)
+    .addOption(adapterInitOption)
     .addHelpText(
       'after',
       examples(
