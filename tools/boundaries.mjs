@@ -14,6 +14,7 @@ const mayImport = {
   stories: [],
   core: ['tensor'],
   weights: ['tensor'],
+  hub: ['tensor'],
   wasm: ['core', 'tensor'],
   webgpu: ['core', 'tensor'],
   cuda: ['core', 'tensor'],
@@ -22,6 +23,7 @@ const mayImport = {
   train: ['core', 'language', 'tensor', 'weights'],
   'rwkv-js': [
     'core',
+    'hub',
     'language',
     'stories',
     'tensor',
