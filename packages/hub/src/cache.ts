@@ -31,7 +31,8 @@ const entryName = 'entry.json';
 
 /**
  * Files by address, wherever they are stored. A file is an entry only when it is whole and its sum was
- * checked; one that looks different from how it was left is checked again when it is opened.
+ * checked; one that looks different from how it was left, or may have been
+ * lost in a power cut, is checked again when it is opened.
  */
 export class Cache {
   /** Where the files are. Only this package looks inside. */
@@ -108,10 +109,12 @@ export class Cache {
     if (!facts) return undefined;
     const stamp = await storage.stamp(key, facts.data);
     const data = await storage.openData(key, facts.data);
-    if (data && stamp === facts.stamp) return opened(data, facts);
+    const boot = await storage.boot();
+    const safe = facts.boot === boot || facts.boot === 'safe';
+    if (data && safe && stamp === facts.stamp) return opened(data, facts);
     try {
       if (data?.size === facts.size && (await sumOf(data, signal)) === facts.sha256) {
-        const now = { ...facts, stamp: stamp ?? '' };
+        const now = { ...facts, stamp: stamp ?? '', boot: safe ? facts.boot : 'safe' };
         await storage.writeText(key, entryName, entryText(now));
         return opened(data, now);
       }
@@ -161,11 +164,12 @@ export class Cache {
 
 async function sumOf(data: StoredData, signal: AbortSignal): Promise<string> {
   const hash = await sha256();
-  const step = 1024 * 1024;
+  const step = 512 * 1024;
+  const buffer = new Uint8Array(step);
   for (let position = 0; position < data.size; position += step) {
     signal.throwIfAborted();
     const length = Math.min(step, data.size - position);
-    const bytes = await data.read(position, length);
+    const bytes = await data.read(position, length, buffer);
     if (bytes.length < length) throw new FormatError('The cache gave fewer bytes than it has.');
     hash.update(bytes);
   }

@@ -12,6 +12,8 @@ export interface EntryFacts {
   readonly data: string;
   /** How the data looked when it was whole; when it looks otherwise, its sum is taken again. */
   readonly stamp: string;
+  /** The storage's `boot` while it was written, or `safe` when it has been read after another. */
+  readonly boot: string;
   /** When it was saved (ISO 8601). */
   readonly saved: string;
 }
@@ -29,8 +31,8 @@ export function parseEntry(text: string): EntryFacts | undefined {
     return undefined;
   }
   if (!isRecord(value)) return undefined;
-  const { address, size, tag, sha256, data, stamp, saved } = value;
-  const texts = [address, sha256, data, stamp, saved];
+  const { address, size, tag, sha256, data, stamp, boot, saved } = value;
+  const texts = [address, sha256, data, stamp, boot, saved];
   const isText = (one: unknown): one is string => typeof one === 'string';
   if (!texts.every(isText) || !Number.isSafeInteger(size)) return undefined;
   if (tag !== undefined && !isText(tag)) return undefined;
@@ -41,6 +43,7 @@ export function parseEntry(text: string): EntryFacts | undefined {
     sha256: String(sha256),
     data: String(data),
     stamp: String(stamp),
+    boot: String(boot),
     saved: String(saved),
   };
 }

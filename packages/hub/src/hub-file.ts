@@ -160,13 +160,7 @@ async function openRemote(
       await cached.close();
     }
     const same = left !== undefined && remote.ranged && sameVersion(left, remote.version);
-    const part = await Part.open(
-      storage,
-      address,
-      key,
-      remote.version,
-      same ? left.have : undefined,
-    );
+    const part = await Part.open(storage, address, key, remote.version, same ? left : undefined);
     return await remoteFile(how, { remote, part, lock, patience });
   } catch (error) {
     await remote.close();

@@ -57,6 +57,9 @@ export function memoryStorage(): Storage {
         files.delete(path);
       }
     },
+    async boot() {
+      return 'memory';
+    },
     async free() {
       return undefined;
     },

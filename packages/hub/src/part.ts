@@ -15,11 +15,15 @@ const journalEvery = 1000;
 interface Journal extends Version {
   readonly address: string;
   readonly have: ByteRanges;
+  /** The storage's `boot` while it was written, or `safe` when all of it was synced. */
+  readonly boot: string;
 }
 
 /**
  * A file on its way into the cache: data, and a journal of which ranges of which version are in it.
- * The journal never knows more than what is safely on the disk. Whoever writes holds the key's lock.
+ * Syncing all the time would halve the speed. So the journal says under which boot it was written; after
+ * another, it is of value only where it was synced at the end, or the file's sum is known.
+ * Whoever writes holds the key's lock.
  */
 export class Part {
   readonly version: Version;
@@ -30,13 +34,14 @@ export class Part {
   readonly #key: string;
   readonly #name: string;
   readonly #data: WritableData;
+  readonly #boot: string;
   #journalled = performance.now();
   #journalling: Promise<void> | undefined;
   #finished = false;
   #closed = false;
 
   private constructor(
-    where: { storage: Storage; address: Address; key: string; name: string },
+    where: { storage: Storage; address: Address; key: string; name: string; boot: string },
     version: Version,
     have: ByteRanges,
     data: WritableData,
@@ -45,6 +50,7 @@ export class Part {
     this.#address = where.address;
     this.#key = where.key;
     this.#name = where.name;
+    this.#boot = where.boot;
     this.version = version;
     this.have = have;
     this.#data = data;
@@ -66,9 +72,12 @@ export class Part {
     address: Address,
     key: string,
     version: Version,
-    left: ByteRanges | undefined,
+    journal: Journal | undefined,
   ): Promise<Part> {
     const name = await partName(version);
+    const boot = await storage.boot();
+    const safe = journal?.boot === boot || journal?.boot === 'safe' || version.sha256 !== undefined;
+    const left = safe ? journal?.have : undefined;
     if (left === undefined) await storage.remove(key, name);
     const needed = version.size - (left?.total ?? 0);
     const free = await storage.free();
@@ -79,9 +88,9 @@ export class Part {
     const end = Math.max(0, ...Array.from(left ?? [], (range) => range.end));
     // The data may be gone, or shorter than the journal says: then nothing of it is trusted.
     const have = left && data.size >= end ? new ByteRanges(left) : new ByteRanges();
-    const part = new Part({ storage, address, key, name }, version, have, data);
+    const part = new Part({ storage, address, key, name, boot }, version, have, data);
     try {
-      await part.#journal();
+      await part.#journal(boot);
       return part;
     } catch (cause) {
       await part.#close();
@@ -93,8 +102,12 @@ export class Part {
     return this.#storage.pieceBytes;
   }
 
-  async read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = await this.#data.read(position, length);
+  async read(
+    position: number,
+    length: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.#data.read(position, length, into);
     if (bytes.length === length) return bytes;
     throw new FormatError(
       `Reading ${this.#address.label}: ${length} bytes at ${position} were written to the cache and ` +
@@ -106,7 +119,7 @@ export class Part {
     try {
       await this.#data.write(position, bytes);
       this.have.add(position, position + bytes.length);
-      if (performance.now() - this.#journalled > journalEvery) await this.#journal();
+      if (performance.now() - this.#journalled > journalEvery) await this.#journal(this.#boot);
     } catch (cause) {
       const needed = this.version.size - this.have.total;
       throw writingError(this.#storage, this.#address, needed, cause);
@@ -116,7 +129,7 @@ export class Part {
   /** All that was written is of no value: begins anew. */
   async reset(): Promise<void> {
     this.have.delete(0, this.version.size);
-    await this.#journal();
+    await this.#journal(this.#boot);
   }
 
   /**
@@ -127,13 +140,12 @@ export class Part {
   async finish(sum: string): Promise<EntryFacts> {
     const storage = this.#storage;
     await this.#journalling;
-    await this.#data.sync();
     this.#finished = true;
     const prefix = sum.slice(0, 12);
     const data = await storage.nameData(
       this.#key,
       this.#name,
-      `${prefix}-${safe(this.#address.name)}`,
+      `${prefix}-${fileName(this.#address.name)}`,
     );
     const facts: EntryFacts = {
       address: this.#address.label,
@@ -142,6 +154,7 @@ export class Part {
       sha256: sum,
       data,
       stamp: (await storage.stamp(this.#key, data)) ?? '',
+      boot: this.#boot,
       saved: new Date().toISOString(),
     };
     await storage.writeText(this.#key, 'entry.json', entryText(facts));
@@ -167,7 +180,11 @@ export class Part {
     if (this.#closed) return;
     await this.#journalling?.catch(() => {});
     try {
-      if (!this.#finished) await this.#journal();
+      if (!this.#finished) {
+        await this.#journal(this.#boot);
+        await this.#data.sync();
+        await this.#journal('safe');
+      }
     } finally {
       await this.#close();
     }
@@ -179,16 +196,16 @@ export class Part {
     await this.#data.close();
   }
 
-  #journal(): Promise<void> {
-    return (this.#journalling ??= this.#write().finally(() => (this.#journalling = undefined)));
+  #journal(boot: string): Promise<void> {
+    return (this.#journalling ??= this.#write(boot).finally(() => (this.#journalling = undefined)));
   }
 
-  async #write(): Promise<void> {
+  async #write(boot: string): Promise<void> {
     this.#journalled = performance.now();
     const { version, have } = this;
     const ranges = Array.from(have, ({ start, end }) => [start, end]);
-    await this.#data.sync();
-    const text = JSON.stringify({ address: this.#address.label, ...version, have: ranges });
+    const address = this.#address.label;
+    const text = JSON.stringify({ address, ...version, boot, have: ranges });
     await this.#storage.writeText(this.#key, journalName, text);
   }
 }
@@ -201,7 +218,7 @@ async function partName({ size, tag, sha256: sum }: Version): Promise<string> {
 }
 
 /** A file name that every file system takes; the end of a name tells most. */
-function safe(name: string): string {
+function fileName(name: string): string {
   return name.replace(/[^\w.-]+/g, '-').slice(-100);
 }
 
@@ -213,10 +230,16 @@ function parseJournal(text: string): Journal | undefined {
     return undefined;
   }
   if (!isRecord(value) || !Array.isArray(value['have'])) return undefined;
-  const { address, size, tag, sha256: sum, have } = value;
+  const { address, size, tag, sha256: sum, have, boot } = value;
   const optional = (one: unknown): one is string | undefined =>
     one === undefined || typeof one === 'string';
-  if (typeof address !== 'string' || !isSize(size) || !optional(tag) || !optional(sum)) {
+  if (
+    typeof address !== 'string' ||
+    typeof boot !== 'string' ||
+    !isSize(size) ||
+    !optional(tag) ||
+    !optional(sum)
+  ) {
     return undefined;
   }
   const ranges = new ByteRanges();
@@ -226,7 +249,7 @@ function parseJournal(text: string): Journal | undefined {
     if (!isSize(start) || !isSize(end) || start > end || end > size) return undefined;
     ranges.add(start, end);
   }
-  return { address, size, tag, sha256: sum, have: ranges };
+  return { address, size, tag, sha256: sum, have: ranges, boot };
 }
 
 const isSize = (value: unknown): value is number =>

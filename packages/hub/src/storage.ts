@@ -27,6 +27,11 @@ export interface Storage {
   /** The path of data, where it is one file that other programs can read. */
   path(key: string, name: string): string | undefined;
   remove(key: string, name?: string): Promise<void>;
+  /**
+   * What is another after a power cut, which may take what was written and not synced: then data is
+   * not trusted without its sum.
+   */
+  boot(): Promise<string>;
   /** Bytes that still fit; undefined when nobody knows. */
   free(): Promise<number | undefined>;
   /**
@@ -38,8 +43,16 @@ export interface Storage {
 
 export interface StoredData {
   readonly size: number;
-  /** Exactly `length` bytes, or fewer at the end of what is there. */
-  read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Exactly `length` bytes, or fewer at the end of what is there.
+   *
+   * @param into memory to use, at least as long; otherwise the caller gets memory of its own
+   */
+  read(
+    position: number,
+    length: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 

@@ -82,7 +82,8 @@ export class Transfer {
   async whole(signal: AbortSignal, verifying: () => void): Promise<string> {
     this.#everything = true;
     const hash = await sha256();
-    const step = 1024 * 1024;
+    const step = 512 * 1024;
+    const buffer = new Uint8Array(step);
     let told = false;
     for (let position = 0; position < this.#size; position += step) {
       const end = Math.min(position + step, this.#size);
@@ -91,7 +92,7 @@ export class Transfer {
         told = true;
         verifying();
       }
-      const bytes = await this.#part.read(position, end - position);
+      const bytes = await this.#part.read(position, end - position, buffer);
       signal.throwIfAborted();
       hash.update(bytes);
     }
@@ -144,12 +145,13 @@ export class Transfer {
 
   /** Fetches a range, and goes on to the next, until there is none. Never rejects. */
   async #work(first: ByteRange): Promise<void> {
+    const buffer = new Uint8Array(this.#part.pieceBytes);
     for (let job: ByteRange | undefined = first; job && !this.#failure; job = this.#nextJob()) {
       this.#taken.add(job.start, job.end);
       let since = 0;
       try {
         since = await this.#patience.ready();
-        await this.#fetch(job);
+        await this.#fetch(job, buffer);
         if (this.#remote.ranged) this.#patience.reset();
       } catch (error) {
         this.#giveBack(job);
@@ -162,11 +164,10 @@ export class Transfer {
     }
   }
 
-  async #fetch({ start, end }: ByteRange): Promise<void> {
+  async #fetch({ start, end }: ByteRange, buffer: Uint8Array): Promise<void> {
     const signal = this.#stop.signal;
     const { ranged } = this.#remote;
     const pieces = ranged ? this.#remote.range(start, end, signal) : this.#remote.all(signal);
-    const buffer = new Uint8Array(Math.min(this.#part.pieceBytes, end - start));
     let filled = 0;
     let written = start;
     let last = performance.now();
