@@ -9,6 +9,7 @@ import {
   vocabularyOf,
   type Device,
   type LanguageModel,
+  type LoadModelProgress,
   type ModelConfig,
   type WeightSource,
 } from 'rwkv-js';
@@ -79,7 +80,7 @@ export async function openModel(
     slots: 1,
     groupNormEpsilon: normEpsilon,
     signal: io.signal,
-    progress: ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
+    progress: ({ loadedBytes, totalBytes }: LoadModelProgress) =>
       bar.update(loadedBytes, totalBytes),
     ...(vocab === undefined ? {} : { vocabulary: vocab }),
   };

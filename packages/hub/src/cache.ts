@@ -66,7 +66,8 @@ export class Cache {
 
   /** What it has of an address; undefined when that is nothing. */
   async find(address: string): Promise<CacheEntry | undefined> {
-    return this.#entry(await keyOf(parseAddress(address)));
+    const [key] = await this.#keysOf(parseAddress(address));
+    return key === undefined ? undefined : this.#entry(key);
   }
 
   /** Whether the whole file is there: loading it then asks no server. */
@@ -82,20 +83,36 @@ export class Cache {
    */
   async delete(address: string): Promise<number> {
     const parsed = parseAddress(address);
-    const key = await keyOf(parsed);
-    const entry = await this.#entry(key);
-    if (!entry) {
+    const keys = await this.#keysOf(parsed);
+    if (keys.length === 0) {
       throw new UsageError(`Deleting ${parsed.label}: it is not in the cache (${this.place}).`);
     }
+    let freed = 0;
+    for (const key of keys) freed += await this.#delete(key, parsed.label);
+    return freed;
+  }
+
+  async #delete(key: string, label: string): Promise<number> {
     const lock = await this.storage.lock(key, new AbortController().signal, async () => {
-      throw new UsageError(`Deleting ${parsed.label}: it is in use; end that first.`);
+      throw new UsageError(`Deleting ${label}: it is in use; end that first.`);
     });
     try {
+      const bytes = (await this.#entry(key))?.storedBytes ?? 0;
       await this.storage.remove(key);
-      return entry.storedBytes;
+      return bytes;
     } finally {
       await lock.release();
     }
+  }
+
+  /** What is of an address. Without the query that an URL was fetched with, it means all of them. */
+  async #keysOf(address: Address): Promise<readonly string[]> {
+    const exact = await keyOf(address);
+    if (await this.#entry(exact)) return [exact];
+    const keys = await this.storage.keys();
+    const labels = keys.map(async (key) => (await this.#entry(key))?.address);
+    const found = await Promise.all(labels);
+    return keys.filter((_, index) => !address.url.search && found[index] === address.label);
   }
 
   /**

@@ -39,7 +39,10 @@ export interface HubFile {
    * UsageError when it does not fit; AbortError when the signal asks.
    */
   complete(options?: { readonly signal?: AbortSignal | undefined }): Promise<CompleteFile>;
-  /** Ends what is on its way; what came of it is kept, to go on with later. Idempotent. */
+  /**
+   * Ends what is on its way; what came of it is kept, to go on with later. A slow disk is not waited
+   * for: what it still has to take goes on by itself. Idempotent.
+   */
   close(): Promise<void>;
 }
 
@@ -63,6 +66,9 @@ export interface OpenFile {
   /** Ask the server whether a cached file is still what it has. */
   readonly refresh: boolean;
 }
+
+/** Milliseconds that closing waits for the disk: whoever aborts wants to go on. */
+const longestClose = 50;
 
 /** Opens a file: out of the cache when it is whole there, which asks no server. */
 export async function openHubFile(how: OpenFile): Promise<HubFile> {
@@ -235,7 +241,8 @@ async function remoteFile(
     fromCache: false,
     async read(position, length, { signal } = {}) {
       signal?.throwIfAborted();
-      checkRead(label, size, position, length, closed.signal.aborted);
+      closed.signal.throwIfAborted();
+      checkRead(label, size, position, length, false);
       const either = signal ? AbortSignal.any([signal, closed.signal]) : closed.signal;
       return transfer.read(position, length, either);
     },
@@ -245,7 +252,9 @@ async function remoteFile(
       completing.catch(() => {});
       return signal ? await waitUnlessAborted(completing, signal) : await completing;
     },
-    close: () => end(closedError(label), 'close'),
+    async close() {
+      await atMost(longestClose, end(closedError(label), 'close'));
+    },
   };
 }
 
@@ -267,4 +276,15 @@ function checkRead(
     `Reading ${label}: ${length} bytes at ${position} were asked for, but the file ends at byte ` +
       `${size}; it is cut short or not what its header says.`,
   );
+}
+
+async function atMost(milliseconds: number, promise: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
+  promise.catch(() => {});
+  try {
+    await Promise.race([promise, enough]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

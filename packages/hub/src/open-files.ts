@@ -109,14 +109,6 @@ async function openAll(
   }
 }
 
-/** A slow disk must not keep a caller who has aborted: the rest of closing then goes on by itself. */
-const longestClose = 50;
-
 async function closeAll(files: readonly HubFile[]): Promise<void> {
-  const closed = Promise.all(files.map((file) => file.close()));
-  closed.catch(() => {});
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, longestClose)));
-  await Promise.race([closed.then(() => {}), enough]).catch(() => {});
-  clearTimeout(timer);
+  await Promise.allSettled(files.map((file) => file.close()));
 }

@@ -229,6 +229,18 @@ describe('a cached file', () => {
     await expect(cache.delete(address)).rejects.toThrow(/is not in the cache/);
   });
 
+  test('that had a query is found and deleted without it', async () => {
+    const { server, cache, address } = await cached();
+    await cache.delete(address);
+    await downloadNow([`${server.origin}/m?key=1`], { cache });
+    await downloadNow([`${server.origin}/m?key=2`], { cache });
+    expect((await cache.list()).map((entry) => entry.address)).toEqual([address, address]);
+    expect(await cache.has(address)).toBe(true);
+    expect(await cache.has(`${address}?key=3`)).toBe(false);
+    await cache.delete(address);
+    expect(await cache.list()).toEqual([]);
+  });
+
   test('cannot be deleted while it is fetched', async () => {
     const { server, cache } = await cached();
     const [open] = await openFiles([`${server.origin}/other`], { cache });

@@ -1,5 +1,16 @@
 export { openCpu, randomBits } from '@rwkv-js/core';
 export {
+  download,
+  openCache,
+  openMemoryCache,
+  type Cache,
+  type CacheEntry,
+  type CompleteFile,
+  type DownloadOptions,
+  type HubOptions,
+  type HubProgress,
+} from '@rwkv-js/hub';
+export {
   calibrate,
   LanguageModel,
   modelMemory,
@@ -62,14 +73,14 @@ export {
 } from '@rwkv-js/train';
 export {
   encodeSafetensors,
-  openWeights,
   writeSafetensors,
   writeWeights,
   type OpenedWeights,
   type WeightFiles,
   type WeightInput,
 } from '@rwkv-js/weights';
-export { loadModel, type LoadModelOptions } from './load-model.ts';
+export { loadModel, type LoadModelOptions, type LoadModelProgress } from './load-model.ts';
 export { deviceNames, openDevice } from './open-device.ts';
+export { openWeights, type InputOptions } from './open-input.ts';
 export { openTokenizer } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';

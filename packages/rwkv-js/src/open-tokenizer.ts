@@ -1,6 +1,7 @@
 import { UsageError } from '@rwkv-js/tensor';
 import { ByteTokenizer, parseTokenizer, type Tokenizer } from '@rwkv-js/tokenizer';
-import { openSource, type WeightInput } from '@rwkv-js/weights';
+import type { WeightInput } from '@rwkv-js/weights';
+import { openInput, readAll, type InputOptions } from './open-input.ts';
 
 /** Far above the size of any vocabulary, far below what would hurt. */
 const largestVocabulary = 64 * 1024 * 1024;
@@ -15,9 +16,9 @@ const largestVocabulary = 64 * 1024 * 1024;
  */
 export async function openTokenizer(
   input: WeightInput,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: InputOptions = {},
 ): Promise<Tokenizer> {
-  const source = await openSource(input, options);
+  const source = await openInput(input, options);
   try {
     if (source.size > largestVocabulary) {
       throw new UsageError(
@@ -25,7 +26,7 @@ export async function openTokenizer(
           'a vocabulary file has a few million at most: is it the model itself?',
       );
     }
-    return parseTokenizer(await source.read(0, source.size, options), source.label);
+    return parseTokenizer(await readAll(source, options), source.label);
   } finally {
     await source.close();
   }

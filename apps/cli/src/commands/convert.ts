@@ -31,7 +31,10 @@ export function convertCommand(io: Io): CommandUnknownOpts {
         '32: q8 takes 8.5 bits a number and q4 4.5. One tensor at a time is in memory. The output ' +
         'appears when it is whole; after Ctrl-C the same command goes on where it stopped.',
     )
-    .argument('<in>', 'a .safetensors or .pth file, or the http(s) address of one')
+    .argument(
+      '<in>',
+      'a .safetensors or .pth file, or the address of one: hf:owner/repo/file, http(s)',
+    )
     .argument('<out>', 'the .safetensors file to write')
     .addOption(
       new Option('--quantize <format>', 'pack the matrices')
