@@ -19,6 +19,7 @@ const mayImport = {
   webgpu: ['core', 'tensor'],
   cuda: ['core', 'tensor'],
   testing: ['core', 'tensor'],
+  'browser-testing': [],
   language: ['core', 'tensor', 'tokenizer'],
   train: ['core', 'language', 'tensor', 'weights'],
   'rwkv-js': [
@@ -36,7 +37,7 @@ const mayImport = {
 };
 
 /** Packages that never run in a page, so they may import Node's modules at the top of a file. */
-const nodeOnly = ['testing', 'cuda'];
+const nodeOnly = ['testing', 'browser-testing', 'cuda'];
 
 /** Without dependencies from outside, so that anyone can take them alone. */
 const bare = ['tensor', 'tokenizer', 'stories'];
@@ -84,8 +85,8 @@ export default {
     {
       name: 'testing-is-for-tests',
       severity: 'error',
-      from: { path: '^(?:packages|apps)/(?!testing/)[^/]+/src/', pathNot: tests },
-      to: { path: '^packages/testing/' },
+      from: { path: '^(?:packages|apps)/(?!(?:browser-)?testing/)[^/]+/src/', pathNot: tests },
+      to: { path: '^packages/(?:browser-)?testing/' },
     },
     {
       name: 'product-code-does-not-import-tests',

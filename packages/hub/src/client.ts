@@ -116,7 +116,9 @@ export class Client {
     signal.throwIfAborted();
     // A compressed body has other lengths and other ranges.
     const fixed = { 'accept-encoding': 'identity', ...this.#authorization(url) };
-    const sent = this.#fetch(url.href, { ...init, headers: { ...init.headers, ...fixed } });
+    const headers = { ...init.headers, ...fixed };
+    // The browser's own cache would keep the file a second time.
+    const sent = this.#fetch(url.href, { ...init, cache: 'no-store', headers });
     return await this.#unlessSilent(sent, signal, 'the server could not be reached');
   }
 

@@ -59,7 +59,9 @@ export class Part {
   /** What an earlier try left. */
   static async journal(storage: Storage, key: string): Promise<Journal | undefined> {
     const text = await storage.readText(key, journalName);
-    return text === undefined ? undefined : parseJournal(text);
+    const journal = text === undefined ? undefined : parseJournal(text);
+    const stored = journal && (await storage.stored?.(key, await partName(journal)));
+    return journal && stored ? { ...journal, have: stored } : journal;
   }
 
   /**

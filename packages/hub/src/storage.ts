@@ -18,6 +18,8 @@ export interface Storage {
   writeText(key: string, name: string, text: string): Promise<void>;
   /** Data to read; undefined when there is none of that name. */
   openData(key: string, name: string): Promise<StoredData | undefined>;
+  /** What data holds, where it knows that by itself, even when the page went away in between. */
+  stored?(key: string, name: string): Promise<ByteRanges>;
   /** Data to read and write; `kept` is what is known to be in it, and the rest is of no value. */
   writeData(key: string, name: string, kept: ByteRanges): Promise<WritableData>;
   /** Gives whole data its name, or says that it keeps its old one. Replaces what has the name. */
