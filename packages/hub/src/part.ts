@@ -1,6 +1,7 @@
 import { FormatError, UsageError } from '@rwkv-js/tensor';
 import type { Address } from './address.ts';
 import { ByteRanges } from './byte-ranges.ts';
+import { contentPrefix, wholeName } from './data-names.ts';
 import { entryText, type EntryFacts } from './entry.ts';
 import { codeOf, messageOf } from './failures.ts';
 import { isRecord, type Version } from './remote-file.ts';
@@ -143,12 +144,9 @@ export class Part {
     const storage = this.#storage;
     await this.#journalling;
     this.#finished = true;
-    const prefix = sum.slice(0, 12);
-    const data = await storage.nameData(
-      this.#key,
-      this.#name,
-      `${prefix}-${fileName(this.#address.name)}`,
-    );
+    const prefix = contentPrefix(sum);
+    const to = wholeName(sum, this.#address.name);
+    const data = await storage.nameData(this.#key, this.#name, to);
     const facts: EntryFacts = {
       address: this.#address.label,
       size: this.version.size,
@@ -217,11 +215,6 @@ async function partName({ size, tag, sha256: sum }: Version): Promise<string> {
   const hash = await sha256();
   hash.update(new TextEncoder().encode(JSON.stringify([size, tag, sum])));
   return `part-${hash.digest().slice(0, 12)}`;
-}
-
-/** A file name that every file system takes; the end of a name tells most. */
-function fileName(name: string): string {
-  return name.replace(/[^\w.-]+/g, '-').slice(-100);
 }
 
 function parseJournal(text: string): Journal | undefined {
