@@ -1,6 +1,7 @@
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   blocks: async () => (await import('./blocks.ts')).benchBlocks(),
   cpu: async () => (await import('./cpu.ts')).benchCpu(),
+  download: async () => (await import('./download.ts')).benchDownload(),
   load: async () => (await import('./load.ts')).benchLoad(),
   peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),

@@ -14,14 +14,17 @@ const mayImport = {
   stories: [],
   core: ['tensor'],
   weights: ['tensor'],
+  hub: ['tensor'],
   wasm: ['core', 'tensor'],
   webgpu: ['core', 'tensor'],
   cuda: ['core', 'tensor'],
   testing: ['core', 'tensor'],
+  'browser-testing': [],
   language: ['core', 'tensor', 'tokenizer'],
   train: ['core', 'language', 'tensor', 'weights'],
   'rwkv-js': [
     'core',
+    'hub',
     'language',
     'stories',
     'tensor',
@@ -34,7 +37,7 @@ const mayImport = {
 };
 
 /** Packages that never run in a page, so they may import Node's modules at the top of a file. */
-const nodeOnly = ['testing', 'cuda'];
+const nodeOnly = ['testing', 'browser-testing', 'cuda'];
 
 /** Without dependencies from outside, so that anyone can take them alone. */
 const bare = ['tensor', 'tokenizer', 'stories'];
@@ -82,8 +85,8 @@ export default {
     {
       name: 'testing-is-for-tests',
       severity: 'error',
-      from: { path: '^(?:packages|apps)/(?!testing/)[^/]+/src/', pathNot: tests },
-      to: { path: '^packages/testing/' },
+      from: { path: '^(?:packages|apps)/(?!(?:browser-)?testing/)[^/]+/src/', pathNot: tests },
+      to: { path: '^packages/(?:browser-)?testing/' },
     },
     {
       name: 'product-code-does-not-import-tests',

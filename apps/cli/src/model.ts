@@ -10,6 +10,7 @@ import {
   type AdapterFile,
   type Device,
   type LanguageModel,
+  type LoadModelProgress,
   type ModelConfig,
   type WeightSource,
 } from 'rwkv-js';
@@ -35,6 +36,8 @@ export interface ModelFile {
   /** What output calls it: `stories (RWKV-7, 6.3M)`. */
   readonly name: string;
   readonly config: ModelConfig;
+  /** Whether the file holds the model's vocabulary. */
+  readonly hasVocabulary: boolean;
 }
 
 /** A model and the device it is on. Leaving it by `await using` gives both back. */
@@ -50,7 +53,7 @@ export async function readModelFile(path: string | undefined, io: Io): Promise<M
     const config = readConfig(source);
     const size = `RWKV-${config.version}, ${formatCount(parameterCount(source))}`;
     const name = path === undefined ? stories.name : `${basename(path)} (${size})`;
-    return { path, name, config };
+    return { path, name, config, hasVocabulary: source.vocabulary !== undefined };
   } finally {
     await source.close();
   }
@@ -62,8 +65,10 @@ export function parameterCount({ tensors }: WeightSource): number {
 }
 
 /** @throws UsageError when a model needs a vocabulary to read and write text, and none was given. */
-export function checkVocabulary({ path, config }: ModelFile, { vocab }: ModelOptions): void {
-  if (path === undefined || vocab !== undefined || config.vocabularySize === 256) return;
+export function checkVocabulary(file: ModelFile, { vocab }: ModelOptions): void {
+  const { path, config, hasVocabulary } = file;
+  if (path === undefined || hasVocabulary || vocab !== undefined) return;
+  if (config.vocabularySize === 256) return;
   throw new UsageError(
     `${path} holds no vocabulary for its ${config.vocabularySize} tokens; give it with --vocab: ` +
       vocabularyOf(config.vocabularySize),
@@ -86,7 +91,7 @@ export async function openModel(
     groupNormEpsilon: normEpsilon,
     adapters,
     signal: io.signal,
-    progress: ({ loadedBytes, totalBytes }: { loadedBytes: number; totalBytes: number }) =>
+    progress: ({ loadedBytes, totalBytes }: LoadModelProgress) =>
       bar.update(loadedBytes, totalBytes),
     ...(vocab === undefined ? {} : { vocabulary: vocab }),
   };

@@ -42,7 +42,7 @@ export const modelArgument = {
   name: '[model]',
   description:
     'a .safetensors, .pth, .gguf or rwkv.cpp .bin file, the .index.json of a model in several files, ' +
-    'or the http(s) address of one ' +
+    'or the address of one: hf:owner/repo/file, http(s) ' +
     '(default: the embedded story writer)',
 } as const;
 

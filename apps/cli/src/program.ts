@@ -2,11 +2,13 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { readFileSync } from 'node:fs';
 import { calibrateCommand } from './commands/calibrate.ts';
 import { convertCommand } from './commands/convert.ts';
+import { cacheCommand } from './commands/cache.ts';
 import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { logitsCommand } from './commands/logits.ts';
 import { planCommand } from './commands/plan.ts';
+import { pullCommand } from './commands/pull.ts';
 import { tokenizeCommand } from './commands/tokenize.ts';
 import type { Io } from './io.ts';
 import { examples } from './options.ts';
@@ -18,6 +20,8 @@ const commands = [
   evalCommand,
   logitsCommand,
   planCommand,
+  pullCommand,
+  cacheCommand,
   convertCommand,
   calibrateCommand,
 ];
@@ -42,7 +46,9 @@ export function makeProgram(io: Io): CommandUnknownOpts {
       examples('rwkv generate', 'rwkv generate --help', 'rwkv inspect model.pth'),
     );
   for (const make of commands) {
-    program.addCommand(make(io).copyInheritedSettings(program));
+    const command = make(io).copyInheritedSettings(program);
+    for (const part of command.commands) part.copyInheritedSettings(program);
+    program.addCommand(command);
   }
   return program;
 }

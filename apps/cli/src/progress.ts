@@ -3,7 +3,8 @@ import type { Output } from './io.ts';
 
 /** A bar on a terminal; nothing elsewhere. Leaving it by `using` takes it away. */
 export interface Progress extends Disposable {
-  update(done: number, total: number): void;
+  /** @param total undefined while it is not known: then nothing is drawn yet */
+  update(done: number, total: number | undefined): void;
 }
 
 /** Work that is done sooner than this shows no bar. */
@@ -36,6 +37,7 @@ export function showProgress(
   );
   return {
     update(done, total) {
+      if (total === undefined) return;
       if (bar.isActive) bar.update(done);
       else if (performance.now() - begun > patience) bar.start(total, done);
     },

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { command, temporaryFolder } from '../test/command.ts';
 
-const names = ['generate', 'inspect', 'tokenize', 'eval', 'logits'];
+const names = ['generate', 'inspect', 'tokenize', 'eval', 'logits', 'pull', 'cache'];
 
 test('the help lists the commands', async () => {
   const { code, stdout, stderr } = await command(['--help']);

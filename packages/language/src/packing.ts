@@ -78,22 +78,24 @@ function dtypeIn(
  * The same weights with their matrices in another format, each converted when it is read. Vectors stay
  * as they are, and so does what is packed already, or cannot be packed, when the format is a packed one.
  *
+ * @param format one for all matrices, or that of each by its name; undefined leaves it as it is
  * @throws UsageError for a format that is none, and for statistics of another model. Reading throws
  * FormatError for numbers that are too large for the format.
  */
 export function weightsIn(
-  format: WeightFormat,
+  format: WeightFormat | ((name: string) => WeightFormat | undefined),
   source: WeightSource,
   { statistics }: WeightFormatOptions = {},
 ): WeightSource {
-  if (!weightFormats.includes(format)) {
+  if (typeof format !== 'function' && !weightFormats.includes(format)) {
     throw new UsageError(
       `weights cannot be had in ${String(format)}; the formats are ${weightFormats.join(', ')}`,
     );
   }
   const targets = new Map<string, DType>();
   for (const [name, entry] of source.tensors) {
-    const dtype = dtypeIn(name, entry, format);
+    const chosen = typeof format === 'function' ? format(name) : format;
+    const dtype = chosen && dtypeIn(name, entry, chosen);
     if (dtype) targets.set(name, dtype);
   }
   const weights = (name: string, { dtype, shape }: PackedSpec): Float32Array | undefined => {

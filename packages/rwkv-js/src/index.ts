@@ -1,5 +1,16 @@
 export { openCpu, randomBits } from '@rwkv-js/core';
 export {
+  download,
+  openCache,
+  openMemoryCache,
+  type Cache,
+  type CacheEntry,
+  type CompleteFile,
+  type DownloadOptions,
+  type HubOptions,
+  type HubProgress,
+} from '@rwkv-js/hub';
+export {
   calibrate,
   LanguageModel,
   modelMemory,
@@ -66,7 +77,6 @@ export {
   ggufWriteTypes,
   mergeAdapter,
   openAdapter,
-  openWeights,
   writeGguf,
   writeSafetensors,
   writeWeights,
@@ -77,8 +87,10 @@ export {
   type WeightInput,
   type WriteOptions,
 } from '@rwkv-js/weights';
-export { loadModel, type AdapterFile, type LoadModelOptions } from './load-model.ts';
-export { deviceNames, openDevice } from './open-device.ts';
 export { encodeState, readState } from './state-file.ts';
-export { openTokenizer } from './open-tokenizer.ts';
+export { loadModel, type LoadModelOptions, type LoadModelProgress } from './load-model.ts';
+export { type AdapterFile } from './with-adapters.ts';
+export { deviceNames, openDevice } from './open-device.ts';
+export { openWeights, type InputOptions } from './open-input.ts';
+export { openTokenizer, tokenizerFor } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';

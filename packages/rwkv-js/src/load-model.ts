@@ -1,3 +1,4 @@
+import type { HubProgress } from '@rwkv-js/hub';
 import {
   LanguageModel,
   weightsIn,
@@ -7,31 +8,38 @@ import {
 import { stories } from '@rwkv-js/stories';
 import { UsageError, type WeightSource } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
-import {
-  mergeAdapter,
-  openAdapter,
-  openWeights,
-  type WeightFiles,
-  type WeightInput,
-} from '@rwkv-js/weights';
+import type { OpenedWeights, WeightFiles, WeightInput } from '@rwkv-js/weights';
+import { fetchedFiles } from './fetched-files.ts';
+import { openWeights, type InputOptions } from './open-input.ts';
 import { tokenizerFor } from './open-tokenizer.ts';
+import { withAdapters, type AdapterFile } from './with-adapters.ts';
 
-/** A fine-tuning that is put into a model when it is loaded. */
-export interface AdapterFile {
-  /** LoRA, PiSSA, DiSHA, tuned state or whole tensors, in any format that `openWeights` knows. */
-  readonly file: WeightInput;
-  /** What a LoRA was trained with; its file does not say. */
-  readonly alpha?: number | undefined;
-  /** The start file of a PiSSA. */
-  readonly init?: WeightInput | undefined;
+/**
+ * How far loading is, as one number that never goes down: bytes of files while any of them is fetched,
+ * since their tensors go to the device as they arrive; otherwise bytes on the device.
+ */
+export interface LoadModelProgress {
+  /** `loading`: files that are there go to the device. The others are those of fetching. */
+  readonly stage: HubProgress['stage'] | 'loading';
+  readonly loadedBytes: number;
+  /** Undefined until it is known; it does not change then. */
+  readonly totalBytes: number | undefined;
+  /** True when the files have addresses and all were in the cache. */
+  readonly fromCache: boolean;
 }
 
-export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'> {
-  /** What the matrices are kept in on the device, such as `q8`; as the file has them without it. */
+export interface LoadModelOptions
+  extends Omit<LanguageModelOptions, 'tokenizer' | 'progress'>, Pick<InputOptions, 'hub'> {
+  readonly progress?: ((progress: LoadModelProgress) => void) | undefined;
+  /**
+   * What the matrices are kept in on the device, such as `q8`. Without it: as the file has them; those of
+   * GGUF and rwkv.cpp files in 4 bits (Q4_0) as `q4`, in other blocks as `q8`.
+   */
   readonly format?: WeightFormat | undefined;
   /**
    * The model's vocabulary, in any format that `openTokenizer` knows: a path, an address, a Blob, bytes,
-   * or a tokenizer. Models with 256 tokens read bytes without one; others then take token ids only.
+   * or a tokenizer. Without one a GGUF file's own is taken, and models with 256 tokens read bytes; others
+   * then take token ids only.
    */
   readonly vocabulary?: WeightInput | Tokenizer | undefined;
   /**
@@ -46,13 +54,19 @@ export interface LoadModelOptions extends Omit<LanguageModelOptions, 'tokenizer'
  *
  * ```ts
  * const model = await loadModel('rwkv7-0.1b.pth', { device, vocabulary: 'rwkv_vocab_v20230424.txt' });
+ * const fetched = await loadModel('hf:owner/repository/model.pth', { device, progress });
  * const storyteller = await loadModel({ device }); // the embedded model
  * ```
  *
+ * A file with an address (`hf:owner/repo[@revision]/file`, http, https) is fetched once: its tensors go
+ * to the device as they arrive, its bytes into the cache, and the model is there when the whole was
+ * checked. From then on it is read from the cache, and no server is asked.
+ *
  * @param input a path, an address, a Blob, bytes, or the Files of a model in several; the embedded
  * model when it is left out
- * @throws FormatError for a file that is no whole RWKV model; UsageError for a path that is not
- * there, a vocabulary of another model, or a LoRA without alpha; AbortError when the signal asks.
+ * @throws FormatError for a file that is no whole RWKV model, or that a server does not give; UsageError
+ * for a path that is not there, a vocabulary of another model, or a LoRA without alpha; AbortError when
+ * the signal asks.
  */
 export async function loadModel(
   input: WeightInput | WeightFiles,
@@ -74,37 +88,44 @@ export async function loadModel(
       "loadModel was given no device; open one first: device: await openDevice('cpu')",
     );
   }
-  const source = await openWithAdapters(input, options);
+  const { vocabulary, format, adapters = [], progress, signal, ...rest } = options;
+  const ofAdapters = adapters.flatMap(({ file, init }) => [file, init]);
+  await using files = await fetchedFiles([input, vocabulary, ...ofAdapters], options);
+  const opened = await openWeights(files.instead(input), { signal });
+  let source: WeightSource = opened;
   try {
-    const { vocabulary, format, adapters: _, ...rest } = options;
+    source = await withAdapters(opened, adapters, files.instead, signal);
     const rows = source.tensors.get('emb.weight')?.shape[0] ?? 0;
-    const tokenizer = await tokenizerFor(vocabulary, rows, { signal: options.signal });
-    const weights = format === undefined ? source : weightsIn(format, source);
-    return await LanguageModel.load(weights, { ...rest, tokenizer });
+    const tokenizer = await tokenizerFor(files.instead(vocabulary) ?? opened, rows, { signal });
+    const weights = weightsIn(format ?? ((name) => formatOfBlocks(opened, name)), source);
+    const { fromCache } = files;
+    const model = await LanguageModel.load(weights, {
+      ...rest,
+      signal,
+      tokenizer,
+      progress: files.fetching
+        ? undefined
+        : ({ loadedBytes, totalBytes }) =>
+            progress?.({ stage: 'loading', loadedBytes, totalBytes, fromCache }),
+    });
+    try {
+      await files.complete();
+      return model;
+    } catch (error) {
+      await model.dispose();
+      throw error;
+    }
   } finally {
     await source.close();
   }
 }
 
-/** The weights of a model with its adapters in them. Closing them closes all files. */
-async function openWithAdapters(
-  input: WeightInput | WeightFiles,
-  { adapters = [], signal }: LoadModelOptions,
-): Promise<WeightSource> {
-  let source: WeightSource = await openWeights(input, { signal });
-  try {
-    for (const { file, alpha, init } of adapters) {
-      const adapter = await openAdapter(file, { alpha, init, signal });
-      try {
-        source = mergeAdapter(source, adapter);
-      } catch (error) {
-        await adapter.close();
-        throw error;
-      }
-    }
-    return source;
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+/**
+ * What a quantised tensor of a file becomes: our 4 bits where its own are the same, so that nothing is
+ * rounded again, and 8 bits otherwise, which lose little of what is left.
+ */
+function formatOfBlocks(weights: OpenedWeights, name: string): WeightFormat | undefined {
+  const blocks = weights.tensors.get(name)?.blocks?.name;
+  if (blocks === undefined) return undefined;
+  return blocks === 'Q4_0' ? 'q4' : 'q8';
 }

@@ -1,6 +1,7 @@
 import { UsageError } from '@rwkv-js/tensor';
-import { ByteTokenizer, parseTokenizer, type Tokenizer } from '@rwkv-js/tokenizer';
-import { openSource, type WeightInput } from '@rwkv-js/weights';
+import { ByteTokenizer, parseTokenizer, worldFromTokens, type Tokenizer } from '@rwkv-js/tokenizer';
+import type { OpenedWeights, WeightInput } from '@rwkv-js/weights';
+import { openInput, readAll, type InputOptions } from './open-input.ts';
 
 /** Far above the size of any vocabulary, far below what would hurt. */
 const largestVocabulary = 64 * 1024 * 1024;
@@ -15,9 +16,9 @@ const largestVocabulary = 64 * 1024 * 1024;
  */
 export async function openTokenizer(
   input: WeightInput,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: InputOptions = {},
 ): Promise<Tokenizer> {
-  const source = await openSource(input, options);
+  const source = await openInput(input, options);
   try {
     if (source.size > largestVocabulary) {
       throw new UsageError(
@@ -25,22 +26,26 @@ export async function openTokenizer(
           'a vocabulary file has a few million at most: is it the model itself?',
       );
     }
-    return parseTokenizer(await source.read(0, source.size, options), source.label);
+    return parseTokenizer(await readAll(source, options), source.label);
   } finally {
     await source.close();
   }
 }
 
 /**
- * The tokenizer of a model with that many tokens: of its vocabulary where one is given, bytes for the
- * models that have one token for each, none for others.
+ * The tokenizer of a model with that many tokens: of its vocabulary where one is given, or where its file
+ * holds one; bytes for the models that have one token for each; none for others.
  */
 export async function tokenizerFor(
-  vocabulary: WeightInput | Tokenizer | undefined,
+  vocabulary: WeightInput | Tokenizer | OpenedWeights,
   vocabularySize: number,
   options: { readonly signal?: AbortSignal | undefined },
 ): Promise<Tokenizer | undefined> {
-  if (vocabulary === undefined) return vocabularySize === 256 ? new ByteTokenizer() : undefined;
   if (typeof vocabulary === 'object' && 'encode' in vocabulary) return vocabulary;
-  return openTokenizer(vocabulary, options);
+  if (!(typeof vocabulary === 'object' && 'tensors' in vocabulary)) {
+    return openTokenizer(vocabulary, options);
+  }
+  const tokens = await vocabulary.vocabulary?.(options);
+  if (tokens) return worldFromTokens(tokens, vocabulary.label);
+  return vocabularySize === 256 ? new ByteTokenizer() : undefined;
 }

@@ -7,6 +7,6 @@ export { parseVocabulary } from './parse-vocabulary.ts';
 export type { TextStream } from './text-stream.ts';
 export type { EncodeOptions, Tokenizer } from './tokenizer.ts';
 export { vocabularyOf } from './vocabulary-of.ts';
-export { worldFromGgufTokens } from './world-from-gguf.ts';
+export { worldFromTokens } from './world-from-tokens.ts';
 export type { WordLevelTokenizer } from './word-level-tokenizer.ts';
 export type { WorldTokenizer } from './world-tokenizer.ts';

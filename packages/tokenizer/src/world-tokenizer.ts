@@ -10,7 +10,7 @@ import type { Trie } from './trie.ts';
  * words, no special tokens: the text `<|endoftext|>` is text.
  *
  * In the World vocabulary id 0 is end of text. It has no bytes: it decodes to nothing and `encode`
- * never gives it. `parseTokenizer`, `worldFromGgufTokens` and `unpackVocabulary` make one.
+ * never gives it. `parseTokenizer`, `worldFromTokens` and `unpackVocabulary` make one.
  */
 export class WorldTokenizer extends TableTokenizer {
   /** Of the tokens of the table. */

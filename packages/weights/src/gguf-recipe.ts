@@ -2,7 +2,7 @@ import { FormatError, type Shape, type WeightSource } from '@rwkv-js/tensor';
 import { quote } from './quote.ts';
 
 /** What decides the type that a tensor is written in. */
-export type GgufKind =
+type GgufKind =
   /** Quantised as asked. */
   | 'matrix'
   /** A low-rank factor: llama.cpp's quantiser leaves it, and so do we. F16, or F32 in F32 files. */

@@ -6,8 +6,11 @@ import { hasPaths } from './node-errors.ts';
 import { pathSource } from './path-source.ts';
 import { urlSource } from './url-source.ts';
 
-/** Where weights can be: a path or an address, an address, a file of a page, bytes in memory. */
-export type WeightInput = string | URL | Blob | ArrayBuffer | Uint8Array;
+/**
+ * Where weights can be: a path or an address, an address, a file of a page, bytes in memory, or
+ * anything else that can be read by ranges, such as a cached file.
+ */
+export type WeightInput = string | URL | Blob | ArrayBuffer | Uint8Array | ByteSource;
 
 /**
  * The bytes behind an input. Strings that start with `http://`, `https://` or `file://` are
@@ -21,6 +24,7 @@ export async function openSource(
   if (input instanceof Uint8Array || input instanceof ArrayBuffer) return bytesSource(input);
   if (typeof Blob !== 'undefined' && input instanceof Blob) return blobSource(input);
   if (input instanceof URL) return openUrl(input, options);
+  if (isByteSource(input)) return input;
   if (typeof input !== 'string') {
     throw new UsageError(
       `Opening weights: a path, URL, Blob, ArrayBuffer or Uint8Array was expected, found ${typeof input}.`,
@@ -37,6 +41,11 @@ export async function openSource(
     throw new UsageError(`Opening ${input}: it is not a valid address.`, { cause });
   }
   return openUrl(url, options);
+}
+
+function isByteSource(input: unknown): input is ByteSource {
+  if (typeof input !== 'object' || input === null) return false;
+  return 'read' in input && typeof input.read === 'function' && 'size' in input;
 }
 
 async function openUrl(url: URL, options: ReadOptions): Promise<ByteSource> {

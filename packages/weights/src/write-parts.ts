@@ -4,7 +4,7 @@ import { fileSink, resumableSink, type FileSink, type ResumableSink } from './fi
 import { quote } from './quote.ts';
 
 /** How far writing is. */
-export interface WriteProgress {
+interface WriteProgress {
   readonly writtenBytes: number;
   readonly totalBytes: number;
   /** Bytes that an earlier run had written, and that this one did not write again. */

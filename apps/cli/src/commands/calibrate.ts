@@ -2,9 +2,9 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import {
   calibrate,
   openDevice,
-  openTokenizer,
   openWeights,
   stories,
+  tokenizerFor,
   UsageError,
   writeStatistics,
 } from 'rwkv-js';
@@ -50,13 +50,14 @@ export function calibrateCommand(io: Io): CommandUnknownOpts {
       if (bytes.length === 0) throw new UsageError(`${label} is empty; there is nothing to read`);
       const file = await readModelFile(path, io);
       checkVocabulary(file, { vocab, device: deviceName });
-      const vocabulary = vocab ?? (path === undefined ? stories.vocabulary : undefined);
-      const tokens = vocabulary
-        ? [0, ...(await openTokenizer(vocabulary, { signal: io.signal })).encode(bytes)]
-        : [...bytes];
       await using device = await openDevice(deviceName);
       const source = await openWeights(path ?? stories.weights, { signal: io.signal });
       try {
+        const vocabulary = vocab ?? (path === undefined ? stories.vocabulary : source);
+        const { vocabularySize } = file.config;
+        const tokenizer = await tokenizerFor(vocabulary, vocabularySize, { signal: io.signal });
+        const tokens = [...tokenizer!.encode(bytes)];
+        if (vocabularySize !== 256) tokens.unshift(0);
         using bar = showProgress(io.stderr, { doing: 'Measuring', unit: 'tokens' });
         const statistics = await calibrate(source, tokens, {
           device,

@@ -1,15 +1,16 @@
 import { Command, Option, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import {
   ggufWriteTypes,
-  openTokenizer,
   openWeights,
   readConfig,
   readStatistics,
+  tokenizerFor,
   UsageError,
   weightsIn,
   writeGguf,
   writeWeights,
   type GgufWriteType,
+  type OpenedWeights,
   type WeightFormat,
   type WeightSource,
   type WriteOptions,
@@ -50,18 +51,18 @@ function checkOptions(output: string, options: ConvertOptions): void {
 
 /** The bytes of every token, for a GGUF file. */
 async function vocabularyOf(
-  source: WeightSource,
+  source: OpenedWeights,
   { vocab }: ConvertOptions,
   io: Io,
 ): Promise<(Uint8Array | undefined)[]> {
-  const rows = source.tensors.get('emb.weight')?.shape[0];
-  if (vocab === undefined) {
+  const rows = source.tensors.get('emb.weight')?.shape[0] ?? 0;
+  const tokenizer = await tokenizerFor(vocab ?? source, rows, { signal: io.signal });
+  if (!tokenizer) {
     throw new UsageError(
       `a GGUF file carries the vocabulary of its ${rows} tokens; give it with --vocab, such as ` +
         'rwkv_vocab_v20230424.txt for World models',
     );
   }
-  const tokenizer = await openTokenizer(vocab, { signal: io.signal });
   return Array.from({ length: tokenizer.vocabularySize }, (_, id) => {
     const bytes = tokenizer.tokenBytes(id);
     return bytes.length === 0 ? undefined : bytes;
@@ -78,7 +79,10 @@ export function convertCommand(io: Io): CommandUnknownOpts {
         'llama.cpp (RWKV-6 and 7). One tensor at a time is in memory. The output appears when it ' +
         'is whole; after Ctrl-C the same command goes on where it stopped.',
     )
-    .argument('<in>', 'a .safetensors or .pth file, or the http(s) address of one')
+    .argument(
+      '<in>',
+      'a .safetensors or .pth file, or the address of one: hf:owner/repo/file, http(s)',
+    )
     .argument('<out>', 'the .safetensors or .gguf file to write')
     .addOption(
       new Option('--quantize <format>', 'pack the matrices')

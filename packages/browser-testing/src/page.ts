@@ -1,0 +1,135 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import { onTestFinished } from 'vitest';
+import { chromiumPath } from './describe-browser.ts';
+
+export interface OpenPageOptions {
+  /** With the headers that give a page shared memory and exact clocks (COOP, COEP). */
+  readonly isolated?: boolean | undefined;
+  /** Switches for Chromium beyond those that every test needs, such as `--enable-unsafe-webgpu`. */
+  readonly flags?: readonly string[] | undefined;
+  /** A private window, which keeps nothing. */
+  readonly incognito?: boolean | undefined;
+  /** The host name that the page is under; one that is not localhost has no secure context. */
+  readonly host?: string | undefined;
+}
+
+/** A module in a page of its own browser, which ends with the test. */
+export interface TestPage<Exports> {
+  readonly origin: string;
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** What the console said. */
+  readonly console: readonly string[];
+  /** Calls a function that the module exports, with plain data, and gives what it gives. */
+  call<Name extends FunctionNames<Exports>>(
+    name: Name,
+    ...args: ParametersOf<Exports[Name]>
+  ): Promise<ResultOf<Exports[Name]>>;
+  /** Loads the page anew, and the module with it. */
+  reload(): Promise<void>;
+}
+
+type AnyFunction = (...args: never[]) => unknown;
+type FunctionNames<T> = { [K in keyof T]: T[K] extends AnyFunction ? K : never }[keyof T] & string;
+type ParametersOf<T> = T extends (...args: infer P) => unknown ? P : never;
+type ResultOf<T> = T extends (...args: never[]) => infer R ? Awaited<R> : never;
+
+/**
+ * Serves a module, bundled from its sources, and opens it in headless Chromium.
+ *
+ * @param entry the module, such as `new URL('./page.ts', import.meta.url)`; the type parameter is what
+ * it exports: `openPage<typeof import('./page.ts')>(…)`
+ */
+export async function openPage<Exports>(
+  entry: URL,
+  { isolated = false, incognito = false, flags = [], host = '127.0.0.1' }: OpenPageOptions = {},
+): Promise<TestPage<Exports>> {
+  const bundle = await bundled(entry);
+  const headers: Record<string, string> = isolated
+    ? {
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-embedder-policy': 'require-corp',
+      }
+    : {};
+  const port = await serve(bundle, headers);
+  const origin = `http://${host}:${port}`;
+  const profile = await mkdtemp(join(tmpdir(), 'rwkv-page-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: chromiumPath,
+    // As root in a container there is no sandbox, and /dev/shm is small.
+    args: [
+      '--no-sandbox',
+      '--disable-dev-shm-usage',
+      `--host-resolver-rules=MAP ${host} 127.0.0.1`,
+      ...(incognito ? ['--incognito'] : []),
+      ...flags,
+    ],
+  });
+  onTestFinished(async () => {
+    await context.close();
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  });
+  const page = await context.newPage();
+  const said: string[] = [];
+  page.on('console', (message) => said.push(message.text()));
+  const load = async (): Promise<void> => {
+    await page.goto(origin);
+    await page.waitForFunction('globalThis.tested !== undefined');
+  };
+  await load();
+  return {
+    origin,
+    page,
+    context,
+    console: said,
+    reload: load,
+    async call(name, ...args) {
+      const called = `Promise.resolve(globalThis.tested[${JSON.stringify(name)}](...${JSON.stringify(args)}))`;
+      return (await page.evaluate(called)) as ResultOf<Exports[typeof name]>;
+    },
+  };
+}
+
+async function bundled(entry: URL): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `export * from ${JSON.stringify(fileURLToPath(entry))}`,
+      resolveDir: fileURLToPath(new URL('.', entry)),
+    },
+    bundle: true,
+    write: false,
+    format: 'iife',
+    globalName: 'tested',
+    target: 'es2022',
+    conditions: ['development', 'browser'],
+    external: ['node:*'],
+    sourcemap: 'inline',
+  });
+  // A `var` of a classic script is a property of the page's global object.
+  return outputFiles[0]!.text;
+}
+
+async function serve(bundle: string, headers: Record<string, string>): Promise<number> {
+  const server = createServer((request, response) => {
+    const answers: Record<string, [string, string]> = {
+      '/': ['text/html; charset=utf-8', '<!doctype html><script src="/bundle.js"></script>'],
+      '/bundle.js': ['text/javascript; charset=utf-8', bundle],
+    };
+    const [type, body] = answers[request.url ?? ''] ?? ['', ''];
+    response.writeHead(type ? 200 : 404, { 'content-type': type, ...headers }).end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const where = server.address();
+  if (where === null || typeof where === 'string') throw new Error('no port');
+  return where.port;
+}
