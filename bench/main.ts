@@ -3,6 +3,7 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   cpu: async () => (await import('./cpu.ts')).benchCpu(),
   download: async () => (await import('./download.ts')).benchDownload(),
   load: async () => (await import('./load.ts')).benchLoad(),
+  packing: async () => (await import('./packing.ts')).benchPacking(),
   peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),
 };
