@@ -25,11 +25,19 @@ const problem = nodeProblem(process.version, manifest.engines.node);
 if (problem) {
   say(problem);
   process.exitCode = 1;
-} else if (!isInstalled(root)) {
+} else {
   setUp().catch((/** @type {unknown} */ error) => fail(String(error)));
 }
 
 async function setUp() {
+  if (!isInstalled(root)) await installOnce();
+  if (process.exitCode) return;
+  // What is made of sources and not committed; a moment when it is as they are.
+  const { generate } = await import('../packages/wasm/build/generate.mjs');
+  await generate();
+}
+
+async function installOnce() {
   const release = await takeLock(root, (holder) =>
     say(`Waiting for another set-up of this folder (process ${holder}) to finish ...`),
   );

@@ -54,7 +54,7 @@ export const vocabularyOption = new Option(
 
 export const deviceOption = new Option('--device <name>', 'what to compute on')
   .choices(deviceNames)
-  .default('cpu');
+  .default('wasm');
 
 export const normEpsilonOption = new Option(
   '--norm-epsilon <x>',

@@ -64,6 +64,7 @@ export {
   type EncodeOptions,
   type Tokenizer,
 } from '@rwkv-js/tokenizer';
+export { openWasm, type WasmOptions } from '@rwkv-js/wasm';
 export {
   initialWeights,
   learningRate,

@@ -1,6 +1,6 @@
 import { openCpu } from '@rwkv-js/core';
 import { dtypeName, lower, plan, type Device, type KernelTable } from '@rwkv-js/tensor';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, onTestFailed, test } from 'vitest';
 import { conformanceCases } from './cases.ts';
 import { firstDifference, programOf, runCase } from './run-case.ts';
 
@@ -11,8 +11,17 @@ import { firstDifference, programOf, runCase } from './run-case.ts';
 export function describeConformance(name: string, open: () => Device | Promise<Device>): void {
   describe(`conformance of ${name}`, () => {
     const cases = conformanceCases.map((one) => [`${one.op}: ${one.name}`, one] as const);
+    // Opening may take longer than a case. A device that failed one is not asked for the next.
+    let opened: Device | undefined;
+    const close = async (): Promise<void> => {
+      const device = opened;
+      opened = undefined;
+      await device?.dispose();
+    };
+    afterAll(close);
     test.each(cases)('%s', async (_, one) => {
-      await using device = await open();
+      const device = (opened ??= await open());
+      onTestFailed(close);
       await using oracle = openCpu({ precision: 'f64' });
       const difference = firstDifference(
         one,

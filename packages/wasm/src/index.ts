@@ -1,0 +1,2 @@
+export { wasmKernels } from './kernels.ts';
+export { openWasm, type WasmOptions } from './open.ts';

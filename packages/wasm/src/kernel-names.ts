@@ -1,0 +1,17 @@
+/** The kernels that assembly/index.ts exports; lists of calls name them by their places here. */
+export const kernelNames = [
+  'binary',
+  'gatherRows',
+  'groupNorm',
+  'l2Normalize',
+  'lerp',
+  'linear',
+  'moveRuns',
+  'sum',
+  'unary',
+] as const;
+
+export type KernelName = (typeof kernelNames)[number];
+
+/** Those that use the working memory that all workers share. */
+export const sharingScratch: ReadonlySet<KernelName> = new Set([]);
