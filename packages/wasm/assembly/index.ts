@@ -4,3 +4,8 @@ export { binary, lerp, unary } from './element-wise';
 export { linear } from './linear';
 export { groupNorm, l2Normalize, sum } from './norms';
 export { gatherRows, moveRuns } from './moves';
+export { normShiftMix, tokenShift } from './time';
+export { timeMix7Project, timeMix7Raise, timeMix7Recur } from './time-mix7';
+export { wkv4 } from './wkv4';
+export { wkv56 } from './wkv56';
+export { wkv7 } from './wkv7';

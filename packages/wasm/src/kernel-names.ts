@@ -7,11 +7,19 @@ export const kernelNames = [
   'lerp',
   'linear',
   'moveRuns',
+  'normShiftMix',
   'sum',
+  'timeMix7Project',
+  'timeMix7Raise',
+  'timeMix7Recur',
+  'tokenShift',
   'unary',
+  'wkv4',
+  'wkv56',
+  'wkv7',
 ] as const;
 
 export type KernelName = (typeof kernelNames)[number];
 
 /** Those that use the working memory that all workers share. */
-export const sharingScratch: ReadonlySet<KernelName> = new Set([]);
+export const sharingScratch: ReadonlySet<KernelName> = new Set(['normShiftMix']);

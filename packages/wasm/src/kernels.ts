@@ -12,6 +12,8 @@ import { launchElementWise } from './kernels/element-wise.ts';
 import { launchLinear, linearOperations } from './kernels/linear.ts';
 import { launchMove } from './kernels/moves.ts';
 import { launchNorm } from './kernels/norms.ts';
+import { launchTimeMix7 } from './kernels/time-mix7.ts';
+import { launchTime } from './kernels/time.ts';
 import { weightLayout } from './layouts.ts';
 import { referenceOperations } from './reference-operations.ts';
 
@@ -31,6 +33,8 @@ const launchers: Readonly<Record<string, Launcher>> = {
   ...launchNorm,
   ...launchMove,
   ...launchLinear,
+  ...launchTime,
+  ...launchTimeMix7,
 };
 
 /** The kernel table of this device, whatever the number of its workers. */
@@ -55,6 +59,9 @@ export const wasmKernels: KernelTable = {
     if (!referenceOperations.get(definition.name)?.reference) return undefined;
     return { ...plainLaunch(operation), kernel: 'reference' };
   },
-  parameterLayout: (definition, argument, spec) =>
-    linearOperations.has(definition.name) && argument === 1 ? weightLayout(spec) : 'row-major',
+  parameterLayout({ name }, argument, spec) {
+    const isWeight =
+      name === 'timeMix7Project' ? argument > 0 : linearOperations.has(name) && argument === 1;
+    return isWeight ? weightLayout(spec) : 'row-major';
+  },
 };

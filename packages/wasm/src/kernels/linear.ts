@@ -13,7 +13,7 @@ export function weightDType({ dtype }: TensorSpec): number | undefined {
 }
 
 /** Working memory of a product: a block of weights, or what one token's x becomes. */
-function productScratch(tokens: number, columns: number): number {
+export function productScratch(tokens: number, columns: number): number {
   return tokens > 1 ? blockBytes : 8 * columns;
 }
 

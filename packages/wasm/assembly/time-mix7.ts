@@ -1,0 +1,192 @@
+import { buffer, float, integer } from './arguments';
+import { activeSequences, carryState, endHead, firstHead } from './heads';
+import { exp4, loadSome, multiplyAdd, sigmoid4, splat, storeSome, sumLanes, tanh4 } from './lanes';
+import { product } from './linear';
+import { tokensTimesGroup } from './matrix-matrix';
+import { inverseLength, measure, normalise } from './norms';
+import { barrier, own, shareEnd, shareStart } from './team';
+import { sequenceStart } from './time';
+import { widen4 } from './weights';
+import { stepDelta } from './wkv7';
+
+/**
+ * timeMix7Project. Buffers: mixed, receptance, key, value, down, r, k, v, low. Scalars: tokens, width, rows of
+ * receptance and how many of them lie in panels, dtypes of the four matrices, ranks of w, a, v, g, which are
+ * multiples of a panel's rows.
+ */
+export function timeMix7Project(buffers: usize, scalars: usize): void {
+  const tokens = integer(scalars, 0), width = integer(scalars, 1), rows = integer(scalars, 2), packed = integer(scalars, 3);
+  const stride = <usize>width << 2, out = <usize>rows << 2;
+  const mixed = buffer(buffers, 0), plane = <usize>tokens * stride;
+  // The mixes lie in the order r, w, k, v, a, g.
+  product(mixed, stride, tokens, width, buffer(buffers, 1), integer(scalars, 4), rows, packed, buffer(buffers, 5), out, 0, 0);
+  product(mixed + 2 * plane, stride, tokens, width, buffer(buffers, 2), integer(scalars, 5), rows, packed, buffer(buffers, 6), out, 0, 0);
+  product(mixed + 3 * plane, stride, tokens, width, buffer(buffers, 3), integer(scalars, 6), rows, packed, buffer(buffers, 7), out, 0, 0);
+
+  const dtype = integer(scalars, 7);
+  const w = integer(scalars, 8), a = integer(scalars, 9), v = integer(scalars, 10), g = integer(scalars, 11);
+  const low = <usize>(w + a + v + g) << 2;
+  let weight = buffer(buffers, 4), to = buffer(buffers, 8);
+  const row = (dtype == 0 ? stride : stride >> 1);
+  product(mixed + plane, stride, tokens, width, weight, dtype, w, w, to, low, 0, 0);
+  weight += row * w;
+  to += <usize>w << 2;
+  product(mixed + 4 * plane, stride, tokens, width, weight, dtype, a, a, to, low, 0, 0);
+  weight += row * a;
+  to += <usize>a << 2;
+  product(mixed + 3 * plane, stride, tokens, width, weight, dtype, v, v, to, low, 0, 0);
+  weight += row * v;
+  to += <usize>v << 2;
+  product(mixed + 5 * plane, stride, tokens, width, weight, dtype, g, g, to, low, 0, 0);
+}
+
+const IDENTITY: i32 = 0;
+const TANH: i32 = 1;
+const SIGMOID: i32 = 2;
+
+/**
+ * timeMix7Raise, eight channels at a time. Buffers: low, up, biases, value, first value where there is one,
+ * decay, rate, value, gate. Scalars: tokens, width (a multiple of 8), dtype of up, ranks of w, a, v, g.
+ */
+export function timeMix7Raise(buffers: usize, scalars: usize): void {
+  const tokens = integer(scalars, 0), width = integer(scalars, 1), dtype = integer(scalars, 2);
+  const w = integer(scalars, 3), a = integer(scalars, 4), v = integer(scalars, 5), g = integer(scalars, 6);
+  const total = w + a + v + g, hasFirst = v > 0 ? 1 : 0;
+  const stride = <usize>width << 2, low = <usize>total << 2;
+  const up = buffer(buffers, 1), biases = buffer(buffers, 2);
+  const decay = buffer(buffers, 4 + hasFirst), rate = buffer(buffers, 5 + hasFirst);
+  const value = buffer(buffers, 6 + hasFirst), gate = buffer(buffers, 7 + hasFirst);
+
+  // What enters the products, made by each worker for itself; behind it the weights of eight channels.
+  const inner = own, weights = own + <usize>tokens * low;
+  for (let token: usize = 0; token < <usize>tokens; token++) {
+    let from = buffer(buffers, 0) + token * low, to = inner + token * low;
+    activate(from, to, w, TANH);
+    activate(from + (<usize>w << 2), to + (<usize>w << 2), a + v, IDENTITY);
+    activate(from + (<usize>(w + a + v) << 2), to + (<usize>(w + a + v) << 2), g, SIGMOID);
+  }
+  const end = shareEnd(width, 8);
+  for (let channel = shareStart(width, 8); channel < end; channel += 8) {
+    const place = <usize>channel << 2;
+    let row = 0;
+    raise(up, dtype, row, w, width, channel, weights, inner, low, tokens, decay + place, stride);
+    row += w;
+    raise(up, dtype, row, a, width, channel, weights, inner, low, tokens, rate + place, stride);
+    row += a;
+    if (v > 0) raise(up, dtype, row, v, width, channel, weights, inner, low, tokens, value + place, stride);
+    row += v;
+    raise(up, dtype, row, g, width, channel, weights, inner, low, tokens, gate + place, stride);
+    for (let half: usize = 0; half < 32; half += 16) {
+      const bias = biases + place + half;
+      const w0 = v128.load(bias), a0 = v128.load(bias + stride);
+      const v0 = v > 0 ? v128.load(bias + 2 * stride) : w0;
+      for (let token: usize = 0; token < <usize>tokens; token++) {
+        const at = token * stride + place + half;
+        const sigma = sigmoid4(f32x4.add(v128.load(decay + at), w0));
+        // −e^(−½)
+        v128.store(decay + at, exp4(f32x4.mul(sigma, splat(-0.6065306597126334))));
+        v128.store(rate + at, sigmoid4(f32x4.add(v128.load(rate + at), a0)));
+        let mixed = v128.load(buffer(buffers, 3) + at);
+        if (v > 0) {
+          const share = sigmoid4(f32x4.add(v128.load(value + at), v0));
+          mixed = multiplyAdd(mixed, f32x4.sub(v128.load(buffer(buffers, 4) + at), mixed), share);
+        }
+        v128.store(value + at, mixed);
+      }
+    }
+  }
+}
+
+function activate(from: usize, to: usize, count: i32, which: i32): void {
+  for (let i = 0; i < count; i += 4) {
+    const at = <usize>i << 2, some = min(count - i, 4);
+    let x = loadSome(from + at, some);
+    if (which == TANH) x = tanh4(x);
+    else if (which == SIGMOID) x = sigmoid4(x);
+    storeSome(to + at, x, some);
+  }
+}
+
+/** Rows `first` to `first + rank` of up for eight channels, times the part of `inner` that is theirs. */
+function raise(
+  up: usize, dtype: i32, first: i32, rank: i32, width: i32, channel: i32, weights: usize, inner: usize,
+  low: usize, tokens: i32, y: usize, stride: usize,
+): void {
+  if (dtype == 0) widenRows<f32>(up, first, rank, width, channel, weights);
+  else if (dtype == 1) widenRows<u16>(up, first, rank, width, channel, weights);
+  else widenRows<i16>(up, first, rank, width, channel, weights);
+  tokensTimesGroup(weights, rank, inner + (<usize>first << 2), low, tokens, y, stride, false);
+}
+
+function widenRows<T>(up: usize, first: i32, rank: i32, width: i32, channel: i32, to: usize): void {
+  let from = up + (<usize>first * width + channel) * sizeof<T>();
+  for (let row = 0; row < rank; row++) {
+    v128.store(to, widen4<T>(from));
+    v128.store(to, widen4<T>(from + 4 * sizeof<T>()), 16);
+    from += <usize>width * sizeof<T>();
+    to += 32;
+  }
+}
+
+/**
+ * timeMix7Recur. Buffers: r, decay, k, v, rate, gate, vectors, state, offsets, y, the new state. Scalars: tokens,
+ * heads, headSize (a multiple of 4), slots, epsilon.
+ */
+export function timeMix7Recur(buffers: usize, scalars: usize): void {
+  const tokens = integer(scalars, 0), heads = integer(scalars, 1), size = integer(scalars, 2), slots = integer(scalars, 3);
+  const offsets = buffer(buffers, 8), next = buffer(buffers, 10);
+  if (next != buffer(buffers, 7)) {
+    carryState(buffer(buffers, 7), next, slots * heads * size * size);
+    barrier();
+  }
+  const all = activeSequences(offsets, slots);
+  for (let slot = 0, active = 0; slot < slots; slot++) {
+    const start = sequenceStart(offsets, slot), end = sequenceStart(offsets, slot + 1);
+    if (start == end) continue;
+    for (let head = firstHead(active, all, heads); head < endHead(active, all, heads); head++) {
+      const matrix = next + ((<usize>(slot * heads + head) * size * size) << 2);
+      for (let token = start; token < end; token++) recurHead(buffers, scalars, token, head, matrix);
+    }
+    active++;
+  }
+  const used = sequenceStart(offsets, slots);
+  for (let head = shareStart(heads, 1); head < shareEnd(heads, 1); head++) {
+    for (let token = used; token < tokens; token++) recurHead(buffers, scalars, token, head, 0);
+  }
+}
+
+/** One token of one head; without a matrix, what padding gives: nothing is read. */
+function recurHead(buffers: usize, scalars: usize, token: i32, head: i32, matrix: usize): void {
+  const heads = integer(scalars, 1), size = integer(scalars, 2);
+  const bytes = <usize>size << 2, width = <usize>heads * bytes, channel = <usize>head * bytes;
+  const row = <usize>token * width + channel;
+  const r = buffer(buffers, 0) + row, decay = buffer(buffers, 1) + row, k = buffer(buffers, 2) + row;
+  const v = buffer(buffers, 3) + row, rate = buffer(buffers, 4) + row, gate = buffer(buffers, 5) + row;
+  const y = buffer(buffers, 9) + row;
+  const keyScale = buffer(buffers, 6) + channel, keyRate = keyScale + width, bonusScale = keyRate + width;
+  const normWeight = bonusScale + width, normBias = normWeight + width;
+  const a = own, b = a + bytes, key = b + bytes, read = key + bytes;
+
+  for (let i: usize = 0; i < bytes; i += 16) {
+    v128.store(a + i, f32x4.mul(v128.load(k + i), v128.load(keyScale + i)));
+  }
+  const inverse = splat(-inverseLength(a, size));
+  let agreement = splat(0);
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const minusKappa = f32x4.mul(v128.load(a + i), inverse), rates = v128.load(rate + i), ki = v128.load(k + i);
+    const scaled = multiplyAdd(ki, f32x4.sub(f32x4.mul(ki, rates), ki), v128.load(keyRate + i));
+    v128.store(a + i, minusKappa);
+    v128.store(b + i, f32x4.neg(f32x4.mul(minusKappa, rates)));
+    v128.store(key + i, scaled);
+    agreement = multiplyAdd(agreement, f32x4.mul(v128.load(r + i), scaled), v128.load(bonusScale + i));
+  }
+  if (matrix == 0) memory.fill(read, 0, bytes);
+  else stepDelta(matrix, r, decay, key, v, a, b, read, size);
+  measure(read, size, float(scalars, 4));
+  normalise(read, normWeight, normBias, y, size);
+  const bonus = splat(sumLanes(agreement));
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const sum = multiplyAdd(v128.load(y + i), bonus, v128.load(v + i));
+    v128.store(y + i, f32x4.mul(sum, v128.load(gate + i)));
+  }
+}
