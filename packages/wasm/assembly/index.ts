@@ -1,11 +1,13 @@
 export { barrier, join, useScratch } from './team';
-export { packPanels } from './panels';
+export { packMatrix } from './panels';
 export { binary, lerp, unary } from './element-wise';
 export { linear } from './linear';
 export { groupNorm, l2Normalize, sum } from './norms';
 export { gatherRows, moveRuns } from './moves';
 export { normShiftMix, tokenShift } from './time';
-export { timeMix7Project, timeMix7Raise, timeMix7Recur } from './time-mix7';
+export { packedLinear, quantizedLinear } from './packed-linear';
+export { quantize } from './quantized';
+export { timeMix7Project, timeMix7ProjectPacked, timeMix7Raise, timeMix7Recur } from './time-mix7';
 export { wkv4 } from './wkv4';
 export { wkv56 } from './wkv56';
 export { wkv7 } from './wkv7';

@@ -125,7 +125,7 @@ function manyTokens<T>(
 }
 
 /** max(0, y)² over columns of y, a multiple of 4. */
-function squareRelu(y: usize, stride: usize, tokens: i32, columns: i32): void {
+export function squareRelu(y: usize, stride: usize, tokens: i32, columns: i32): void {
   for (let token = 0; token < tokens; token++) {
     for (let at = y; at < y + (<usize>columns << 2); at += 16) {
       const v = f32x4.max(v128.load(at), f32x4.splat(0));

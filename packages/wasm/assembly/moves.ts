@@ -23,8 +23,10 @@ export function moveRuns(buffers: usize, scalars: usize): void {
 
 const F32: i32 = 0;
 const F16: i32 = 1;
+const BF16: i32 = 2;
+const Q8: i32 = 3;
 
-/** gatherRows. Buffers: table, indexes, y. Scalars: rows, width, dtype. */
+/** gatherRows. Buffers: table, indexes, y. Scalars: rows of y, width, dtype, rows of the table. */
 export function gatherRows(buffers: usize, scalars: usize): void {
   const count = integer(scalars, 0), width = integer(scalars, 1), dtype = integer(scalars, 2);
   const table = buffer(buffers, 0);
@@ -34,7 +36,27 @@ export function gatherRows(buffers: usize, scalars: usize): void {
     if (index < 0) memory.fill(y, 0, <usize>width << 2);
     else if (dtype == F32) memory.copy(y, table + ((<usize>index * width) << 2), <usize>width << 2);
     else if (dtype == F16) widenRow<u16>(table + ((<usize>index * width) << 1), y, width);
-    else widenRow<i16>(table + ((<usize>index * width) << 1), y, width);
+    else if (dtype == BF16) widenRow<i16>(table + ((<usize>index * width) << 1), y, width);
+    else widenPackedRow(table, dtype == Q8 ? 8 : 4, integer(scalars, 3), index, y, width);
+  }
+}
+
+/** A row of a packed table of `rows` rows, its blocks along rows. */
+function widenPackedRow(table: usize, bits: i32, rows: i32, row: i32, to: usize, width: i32): void {
+  const scales = table + (<usize>rows * width * bits >> 3);
+  const first = <usize>row * (width >> 5);
+  for (let block = first; block < first + (width >> 5); block++) {
+    const scale = widen<u16>(scales + (block << 1));
+    for (let i: usize = 0; i < 32; i++) {
+      let quant: i32;
+      if (bits == 8) quant = load<i8>(table + (block << 5) + i);
+      else {
+        const byte = <i32>load<u8>(table + (block << 4) + (i & 15));
+        quant = (i < 16 ? byte & 15 : byte >> 4) - 8;
+      }
+      store<f32>(to, scale * <f32>quant);
+      to += 4;
+    }
   }
 }
 

@@ -5,12 +5,14 @@
  * see weights.ts. Rows that fill no panel come last, as they are.
  */
 
+import { packBlocks, packColumns } from './blocks';
+
 export const PANEL: i32 = 32;
 
 /**
  * Brings a row-major matrix into panels where it lies, by way of `scratch`, which holds 32 rows.
  */
-export function packPanels(matrix: usize, rows: i32, columns: i32, size: i32, scratch: usize): void {
+function packPanels(matrix: usize, rows: i32, columns: i32, size: i32, scratch: usize): void {
   const bytes = <usize>PANEL * columns * size;
   for (let row = 0; row + PANEL <= rows; row += PANEL) {
     memory.copy(scratch, matrix, bytes);
@@ -46,4 +48,21 @@ function packHalves(from: usize, to: usize, columns: i32): void {
       source += stride << 3;
     }
   }
+}
+
+const WORDS: i32 = 0;
+const HALVES: i32 = 1;
+const BYTES_BY_ROW: i32 = 2;
+const NIBBLES_BY_ROW: i32 = 3;
+const BYTES_BY_COLUMN: i32 = 4;
+
+/** Brings a matrix into its layout where it lies. `scratch` holds 32 plain rows, or all of a packed matrix. */
+export function packMatrix(matrix: usize, rows: i32, columns: i32, form: i32, scratch: usize): void {
+  if (form == WORDS) return packPanels(matrix, rows, columns, 4, scratch);
+  if (form == HALVES) return packPanels(matrix, rows, columns, 2, scratch);
+  const bits = form == BYTES_BY_ROW || form == BYTES_BY_COLUMN ? 8 : 4;
+  const blocks = <usize>rows * columns >> 5;
+  memory.copy(scratch, matrix, blocks * (bits * 4 + 2));
+  if (form <= NIBBLES_BY_ROW) packBlocks(scratch, matrix, rows, columns, bits);
+  else packColumns(scratch, matrix, rows, columns, bits);
 }

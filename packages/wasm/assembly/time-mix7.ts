@@ -1,12 +1,15 @@
 import { buffer, float, integer } from './arguments';
+import { blockBytes } from './blocks';
+import { highQuants, lowQuants } from './columns';
 import { activeSequences, carryState, endHead, firstHead } from './heads';
 import { exp4, loadSome, multiplyAdd, sigmoid4, splat, storeSome, sumLanes, tanh4 } from './lanes';
 import { product } from './linear';
+import { quantizedProduct } from './packed-linear';
 import { tokensTimesGroup } from './matrix-matrix';
 import { inverseLength, measure, normalise } from './norms';
 import { barrier, own, shareEnd, shareStart } from './team';
 import { sequenceStart } from './time';
-import { widen4 } from './weights';
+import { widen, widen4 } from './weights';
 import { stepDelta } from './wkv7';
 
 /**
@@ -40,6 +43,37 @@ export function timeMix7Project(buffers: usize, scalars: usize): void {
   product(mixed + 5 * plane, stride, tokens, width, weight, dtype, g, g, to, low, 0, 0);
 }
 
+/**
+ * The same where everything is packed along rows. Buffers: as there, mixed being quants, then scales. Scalars:
+ * tokens, width, rows of receptance, bits of the four matrices, ranks, which are multiples of 8.
+ */
+export function timeMix7ProjectPacked(buffers: usize, scalars: usize): void {
+  const tokens = integer(scalars, 0), width = integer(scalars, 1), rows = integer(scalars, 2);
+  const out = <usize>rows << 2, low = <usize>(integer(scalars, 7) + integer(scalars, 8) + integer(scalars, 9) + integer(scalars, 10)) << 2;
+  projectMix(buffers, tokens, width, 0, buffer(buffers, 1), integer(scalars, 3), rows, buffer(buffers, 5), out);
+  projectMix(buffers, tokens, width, 2, buffer(buffers, 2), integer(scalars, 4), rows, buffer(buffers, 6), out);
+  projectMix(buffers, tokens, width, 3, buffer(buffers, 3), integer(scalars, 5), rows, buffer(buffers, 7), out);
+  const bits = integer(scalars, 6);
+  let weight = buffer(buffers, 4), to = buffer(buffers, 8);
+  for (let part = 0; part < 4; part++) {
+    const rank = integer(scalars, 7 + part);
+    // The parts lie in the order w, a, v, g.
+    const mix = part == 0 ? 1 : part == 1 ? 4 : part == 2 ? 3 : 5;
+    projectMix(buffers, tokens, width, mix, weight, bits, rank, to, low);
+    weight += <usize>(rank >> 3) * (width >> 5) * blockBytes(bits);
+    to += <usize>rank << 2;
+  }
+}
+
+function projectMix(
+  buffers: usize, tokens: i32, width: i32, mix: i32, weight: usize, bits: i32, rows: i32, y: usize, yStride: usize,
+): void {
+  const mixed = buffer(buffers, 0), plane = <usize>tokens * width;
+  quantizedProduct(
+    mixed + mix * plane, mixed + 6 * plane + mix * (plane >> 3), tokens, width, weight, bits, rows, y, yStride, 0,
+  );
+}
+
 const IDENTITY: i32 = 0;
 const TANH: i32 = 1;
 const SIGMOID: i32 = 2;
@@ -69,13 +103,13 @@ export function timeMix7Raise(buffers: usize, scalars: usize): void {
   for (let channel = shareStart(width, 8); channel < end; channel += 8) {
     const place = <usize>channel << 2;
     let row = 0;
-    raise(up, dtype, row, w, width, channel, weights, inner, low, tokens, decay + place, stride);
+    raise(up, dtype, total, row, w, width, channel, weights, inner, low, tokens, decay + place, stride);
     row += w;
-    raise(up, dtype, row, a, width, channel, weights, inner, low, tokens, rate + place, stride);
+    raise(up, dtype, total, row, a, width, channel, weights, inner, low, tokens, rate + place, stride);
     row += a;
-    if (v > 0) raise(up, dtype, row, v, width, channel, weights, inner, low, tokens, value + place, stride);
+    if (v > 0) raise(up, dtype, total, row, v, width, channel, weights, inner, low, tokens, value + place, stride);
     row += v;
-    raise(up, dtype, row, g, width, channel, weights, inner, low, tokens, gate + place, stride);
+    raise(up, dtype, total, row, g, width, channel, weights, inner, low, tokens, gate + place, stride);
     for (let half: usize = 0; half < 32; half += 16) {
       const bias = biases + place + half;
       const w0 = v128.load(bias), a0 = v128.load(bias + stride);
@@ -109,12 +143,13 @@ function activate(from: usize, to: usize, count: i32, which: i32): void {
 
 /** Rows `first` to `first + rank` of up for eight channels, times the part of `inner` that is theirs. */
 function raise(
-  up: usize, dtype: i32, first: i32, rank: i32, width: i32, channel: i32, weights: usize, inner: usize,
+  up: usize, dtype: i32, rows: i32, first: i32, rank: i32, width: i32, channel: i32, weights: usize, inner: usize,
   low: usize, tokens: i32, y: usize, stride: usize,
 ): void {
   if (dtype == 0) widenRows<f32>(up, first, rank, width, channel, weights);
   else if (dtype == 1) widenRows<u16>(up, first, rank, width, channel, weights);
-  else widenRows<i16>(up, first, rank, width, channel, weights);
+  else if (dtype == 2) widenRows<i16>(up, first, rank, width, channel, weights);
+  else widenPackedRows(up, dtype == 3 ? 8 : 4, <usize>rows * width, first, rank, width, channel, weights);
   tokensTimesGroup(weights, rank, inner + (<usize>first << 2), low, tokens, y, stride, false);
 }
 
@@ -124,6 +159,28 @@ function widenRows<T>(up: usize, first: i32, rank: i32, width: i32, channel: i32
     v128.store(to, widen4<T>(from));
     v128.store(to, widen4<T>(from + 4 * sizeof<T>()), 16);
     from += <usize>width * sizeof<T>();
+    to += 32;
+  }
+}
+
+/** The same of packed rows, as files have them; `count` numbers in all. */
+function widenPackedRows(
+  up: usize, bits: i32, count: usize, first: i32, rank: i32, width: i32, channel: i32, to: usize,
+): void {
+  const scales = up + (count * bits >> 3);
+  for (let row = first; row < first + rank; row++) {
+    const block = (<usize>row * width + channel) >> 5;
+    const scale = splat(widen<u16>(scales + (block << 1)));
+    let quants: v128;
+    if (bits == 8) quants = v128.load8x8_s(up + <usize>row * width + channel);
+    else {
+      const group = (channel >> 3) & 3;
+      const bytes = v128.load(up + (block << 4));
+      const half = group < 2 ? lowQuants(bytes) : highQuants(bytes);
+      quants = (group & 1) == 0 ? i16x8.extend_low_i8x16_s(half) : i16x8.extend_high_i8x16_s(half);
+    }
+    v128.store(to, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(quants))));
+    v128.store(to, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(quants))), 16);
     to += 32;
   }
 }

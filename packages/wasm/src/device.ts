@@ -1,11 +1,11 @@
 import {
   byteLength,
-  elementCount,
   fitsDType,
   formatSpec,
-  hostArray,
+  isPacked,
   isShape,
   plan,
+  sameDType,
   setElements,
   UsageError,
   type CompileOptions,
@@ -19,12 +19,12 @@ import {
   type Program,
   type TensorSpec,
 } from '@rwkv-js/tensor';
-import { arrayOf, bytesOf } from './elements.ts';
+import { arrayOver, bytesOf, countOf, emptyArray, sizeOf } from './elements.ts';
 import { WasmExecutable } from './executable.ts';
 import { wasmKernels } from './kernels.ts';
-import { panelRows, panels, placesInPanels } from './layouts.ts';
+import { fitsLayout, packingForm, packingScratch, placesInPanels } from './layouts.ts';
 import { Region, type Team } from './team.ts';
-import { plain, WasmTensor, type TensorOwner } from './tensor.ts';
+import { WasmTensor, type TensorOwner } from './tensor.ts';
 
 /** The device of openWasm. */
 export class WasmDevice implements Device, TensorOwner {
@@ -52,12 +52,8 @@ export class WasmDevice implements Device, TensorOwner {
 
   allocate(spec: TensorSpec, options: { layout?: string; label?: string } = {}): DeviceTensor {
     this.check();
-    const dtype = plain(spec);
     const { label = formatSpec(spec), layout = 'row-major' } = options;
-    const known =
-      layout === 'row-major' ||
-      (layout === panels && spec.shape.length === 2 && dtype !== 'i32' && dtype !== 'u32');
-    if (!known || !isShape(spec.shape)) {
+    if (!isShape(spec.shape) || !fitsLayout(spec, layout)) {
       throw new UsageError(
         `device wasm cannot allocate '${label}' as ${formatSpec(spec)} ${layout}; ` +
           'it has the layouts of its kernel table, and sizes are whole numbers from 0',
@@ -74,66 +70,65 @@ export class WasmDevice implements Device, TensorOwner {
 
   write(tensor: DeviceTensor, data: HostArray, range?: ElementRange): void {
     const { own, start, count } = this.#range(tensor, range, 'write');
-    const dtype = plain(own.spec);
+    const { spec } = own;
     if (data.length !== count) {
       throw new UsageError(
         `tensor '${tensor.label}' was given ${data.length} elements to write; the range holds ${count}`,
       );
     }
-    if (!fitsDType(data, dtype)) {
+    if (!fitsDType(data, spec.dtype)) {
       throw new UsageError(
         `tensor '${tensor.label}' was given ${data.constructor.name} elements to write; ` +
-          `it is ${formatSpec(tensor.spec)}`,
+          `it is ${formatSpec(spec)}`,
       );
     }
     let elements = data;
-    if (data.constructor !== hostArray(dtype, 0).constructor) {
-      elements = hostArray(dtype, count);
-      setElements(elements, dtype, data);
+    if (data.constructor !== emptyArray(spec, 0).constructor) {
+      elements = emptyArray(spec, count);
+      setElements(elements, spec.dtype, data);
     }
-    const size = elements.BYTES_PER_ELEMENT;
+    const size = sizeOf(spec);
     if (own.layout === 'row-major') {
       this.team.write(own.address + start * size, bytesOf(elements));
-    } else if (count === elementCount(own.spec.shape)) {
+    } else if (count === countOf(spec)) {
       this.#pack(own, elements);
     } else {
       // Part of a matrix in panels: element by element.
-      const place = placesInPanels(own.spec);
+      const place = placesInPanels(spec);
       for (let i = 0; i < count; i++) {
-        this.team.write(
-          own.address + place(start + i) * size,
-          bytesOf(elements.subarray(i, i + 1)),
-        );
+        const at = own.address + place(start + i) * size;
+        this.team.write(at, bytesOf(elements.subarray(i, i + 1)));
       }
     }
   }
 
   /** Brings a whole matrix into memory as it is, and has it packed there. */
-  #pack(tensor: WasmTensor, elements: HostArray): void {
-    const [rows, columns] = tensor.spec.shape as [number, number];
-    const size = elements.BYTES_PER_ELEMENT;
-    const scratchBytes = panelRows * columns * size;
-    const scratch = this.team.take(scratchBytes, `packing ${tensor.label}`);
-    this.team.write(tensor.address, bytesOf(elements));
-    this.team.send({ kind: 'pack', address: tensor.address, rows, columns, size, scratch });
+  #pack(
+    { address, spec, layout, label, byteLength: bytes }: WasmTensor,
+    elements: HostArray,
+  ): void {
+    const [rows, columns] = spec.shape as [number, number];
+    const form = packingForm(spec, layout);
+    const scratchBytes = packingScratch(spec, layout, bytes);
+    const scratch = this.team.take(scratchBytes, `packing ${label}`);
+    this.team.write(address, bytesOf(elements));
+    this.team.send({ kind: 'pack', address, rows, columns, form, scratch });
     this.team.give(scratch, scratchBytes);
   }
 
   async read(tensor: DeviceTensor, range?: ElementRange): Promise<HostArray> {
     const { own, start, count } = this.#range(tensor, range, 'read');
-    const dtype = plain(own.spec);
-    const size = byteLength({ dtype, shape: [] });
-    const whole =
-      own.layout === 'row-major'
-        ? { start, count }
-        : { start: 0, count: elementCount(own.spec.shape) };
+    const { spec, layout, address } = own;
+    const size = sizeOf(spec);
+    // A matrix in panels is brought here whole.
+    const part = layout === 'row-major' ? { start, count } : { start: 0, count: countOf(spec) };
     const [bytes] = await this.team.read([
-      { address: own.address + whole.start * size, byteLength: whole.count * size },
+      { address: address + part.start * size, byteLength: part.count * size },
     ]);
-    const elements = arrayOf(dtype, bytes!);
-    if (own.layout === 'row-major') return elements;
-    const place = placesInPanels(own.spec);
-    const result = hostArray(dtype, count);
+    const elements = arrayOver(spec, bytes!);
+    if (layout === 'row-major') return elements;
+    const place = placesInPanels(spec);
+    const result = emptyArray(spec, count);
     for (let i = 0; i < count; i++) result[i] = elements[place(start + i)]!;
     return result;
   }
@@ -141,13 +136,13 @@ export class WasmDevice implements Device, TensorOwner {
   copy(from: DeviceTensor, to: DeviceTensor, fromRange: ElementRange, toStart: number): void {
     const source = this.#range(from, fromRange, 'copy');
     const target = this.#range(to, { start: toStart, count: source.count }, 'copy');
-    if (from.spec.dtype !== to.spec.dtype) {
+    if (!sameDType(from.spec.dtype, to.spec.dtype)) {
       throw new UsageError(
         `copy from '${from.label}' ${formatSpec(from.spec)} to '${to.label}' ` +
           `${formatSpec(to.spec)}: both must have one dtype`,
       );
     }
-    const size = byteLength({ dtype: plain(from.spec), shape: [] });
+    const size = sizeOf(from.spec);
     if (source.own.layout === 'row-major' && target.own.layout === 'row-major') {
       this.team.send({
         kind: 'copy',
@@ -209,8 +204,14 @@ export class WasmDevice implements Device, TensorOwner {
         `cannot ${doing} '${tensor.label}': it belongs to another device; use that one`,
       );
     }
-    const total = elementCount(tensor.spec.shape);
+    const total = countOf(tensor.spec);
     const { start, count } = range ?? { start: 0, count: total };
+    if (isPacked(tensor.spec.dtype) && !(start === 0 && count === total)) {
+      throw new UsageError(
+        `cannot ${doing} a part of '${tensor.label}' ${formatSpec(tensor.spec)}; ` +
+          `packed tensors are taken whole, as ${total} bytes`,
+      );
+    }
     const whole = Number.isInteger(start) && Number.isInteger(count);
     if (!(whole && start >= 0 && count >= 0 && start + count <= total)) {
       throw new UsageError(

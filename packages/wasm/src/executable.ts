@@ -2,7 +2,6 @@ import {
   byteLength,
   fitsDType,
   formatSpec,
-  hostArray,
   sameSpec,
   setElements,
   UsageError,
@@ -17,12 +16,12 @@ import {
 } from '@rwkv-js/tensor';
 import { encodeCalls, hostCall, type ListedCall } from './call-list.ts';
 import type { WasmDevice } from './device.ts';
-import { arrayOf, bytesOf } from './elements.ts';
+import { arrayOver, bytesOf, countOf, emptyArray } from './elements.ts';
 import { Hazards } from './hazards.ts';
 import { kernelNames, sharingScratch, type KernelName } from './kernel-names.ts';
 import type { HostOperation, PlacedTensor } from './protocol.ts';
 import { alignment } from './heap.ts';
-import { plain, WasmTensor, type TensorOwner } from './tensor.ts';
+import { WasmTensor, type TensorOwner } from './tensor.ts';
 
 /** Programs that were compiled by this process, for the workers to tell them apart. */
 let programs = 0;
@@ -128,7 +127,7 @@ export class WasmExecutable implements Executable {
     const { definition, attributes, inputs, outputs, line } = program.operations[operation]!;
     const placed = [...inputs, ...outputs].map((id, i): PlacedTensor => {
       const { spec } = program.values[id]!;
-      return { dtype: plain(spec), shape: spec.shape, address: addresses[i]! };
+      return { ...spec, address: addresses[i]! };
     });
     return {
       name: definition.name,
@@ -149,19 +148,16 @@ export class WasmExecutable implements Executable {
   run(inputs: RunInputs): void {
     this.#check();
     const given = [...this.plan.inputs].map(([name, { spec, use }]) => {
-      const elements = hostArray(
-        plain(spec),
-        byteLength(spec) / byteLength({ ...spec, shape: [] }),
-      );
+      const elements = emptyArray(spec, countOf(spec));
       const found = inputs[name];
-      if (found?.length !== elements.length || !fitsDType(found, plain(spec))) {
+      if (found?.length !== elements.length || !fitsDType(found, spec.dtype)) {
         throw new UsageError(
           `input '${name}' of program ${this.plan.program.name} was given ` +
             `${found ? `${found.length} elements of ${found.constructor.name}` : 'nothing'}; ` +
             `it takes ${formatSpec(spec)}`,
         );
       }
-      setElements(elements, plain(spec), found);
+      setElements(elements, spec.dtype, found);
       return { address: this.#addressOf(use.buffer) + use.byteOffset, bytes: bytesOf(elements) };
     });
     for (const name of Object.keys(inputs)) {
@@ -203,7 +199,7 @@ export class WasmExecutable implements Executable {
         byteLength: byteLength(spec),
       })),
     );
-    const entries = slots.map(({ spec }, i) => [names[i]!, arrayOf(plain(spec), data[i]!)]);
+    const entries = slots.map(({ spec }, i) => [names[i]!, arrayOver(spec, data[i]!)]);
     return Object.fromEntries(entries) as Record<Name, HostArray>;
   }
 

@@ -1,9 +1,7 @@
-import type { Attributes, PlainDType, Shape } from '@rwkv-js/tensor';
+import type { Attributes, TensorSpec } from '@rwkv-js/tensor';
 
 /** A tensor in the workers' memory. */
-export interface PlacedTensor {
-  readonly dtype: PlainDType;
-  readonly shape: Shape;
+export interface PlacedTensor extends TensorSpec {
   readonly address: number;
 }
 
@@ -47,12 +45,12 @@ export type Command =
       readonly byteLength: number;
     }
   | {
-      /** Brings a matrix into panels where it lies; see assembly/panels.ts. */
+      /** Brings a matrix into a layout where it lies; assembly/panels.ts says which forms there are. */
       readonly kind: 'pack';
       readonly address: number;
       readonly rows: number;
       readonly columns: number;
-      readonly size: number;
+      readonly form: number;
       readonly scratch: number;
     }
   | {

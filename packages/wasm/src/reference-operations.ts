@@ -28,6 +28,7 @@ const operations = [
   core.multiply,
   core.negate,
   core.pad,
+  core.quantize,
   core.relu,
   core.reluBackward,
   core.sample,

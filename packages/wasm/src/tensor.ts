@@ -1,11 +1,4 @@
-import {
-  dtypeName,
-  isPacked,
-  UsageError,
-  type DeviceTensor,
-  type PlainDType,
-  type TensorSpec,
-} from '@rwkv-js/tensor';
+import { UsageError, type DeviceTensor, type TensorSpec } from '@rwkv-js/tensor';
 
 /** The device that tensors belong to. */
 export interface TensorOwner {
@@ -57,12 +50,4 @@ export class WasmTensor implements DeviceTensor {
     this.#address = undefined;
     this.#owner.tensors.delete(this);
   }
-}
-
-/** The dtype of a spec, which this device takes only when it is not packed. */
-export function plain(spec: TensorSpec): PlainDType {
-  if (!isPacked(spec.dtype)) return spec.dtype;
-  throw new UsageError(
-    `device wasm keeps plain dtypes only and was given ${dtypeName(spec.dtype)}; convert it to f16`,
-  );
 }

@@ -1,6 +1,6 @@
 import { bytesFor, elementCount, isPacked } from '@rwkv-js/tensor';
 import type { Launcher } from '../kernels.ts';
-import { weightDType } from './linear.ts';
+import { rowDType } from './linear.ts';
 
 const concat: Launcher = ({ inputs, outputs, attributes }) => {
   const { axis } = attributes as { axis: number };
@@ -32,9 +32,10 @@ const slice: Launcher = ({ inputs, outputs, attributes }) => {
 };
 
 const gatherRows: Launcher = ({ inputs: [table, indexes] }) => {
-  const dtype = weightDType(table!);
+  const dtype = rowDType(table!);
   if (dtype === undefined || indexes!.dtype !== 'i32') return undefined;
-  return { kernel: 'gatherRows', scalars: [indexes!.shape[0]!, table!.shape[1]!, dtype] };
+  const [rows, width] = table!.shape as [number, number];
+  return { kernel: 'gatherRows', scalars: [indexes!.shape[0]!, width, dtype, rows] };
 };
 
 export const launchMove: Readonly<Record<string, Launcher>> = { concat, slice, gatherRows };

@@ -1,8 +1,9 @@
 import type { TimeMix7Ranks } from '@rwkv-js/core';
+import { isPacked } from '@rwkv-js/tensor';
 import type { Launcher } from '../kernels.ts';
-import { panelRows, rowsInPanels } from '../layouts.ts';
+import { blockPanelRows, isInPanels, panelRows, rowsInPanels } from '../layouts.ts';
 import { allF32 } from './element-wise.ts';
-import { productScratch, weightDType } from './linear.ts';
+import { productScratch, quantizedScratch, rowDType, weightDType } from './linear.ts';
 
 const ranksOf = ({ w, a, v, g }: TimeMix7Ranks): readonly number[] => [w, a, v, g];
 
@@ -21,8 +22,24 @@ const project: Launcher = ({ inputs: [mixed, ...matrices], attributes }) => {
   };
 };
 
+/** Everything packed along rows, and the rows of x quantised. */
+const projectPacked: Launcher = ({ inputs: [mixed, ...matrices], attributes }) => {
+  const ranks = ranksOf(attributes as TimeMix7Ranks);
+  const formats = matrices.flatMap(({ dtype }) => (isPacked(dtype) ? [dtype] : []));
+  const [, tokens, width] = mixed!.shape as [number, number, number];
+  if (!isPacked(mixed!.dtype) || formats.length !== matrices.length) return undefined;
+  if (!matrices.every(isInPanels) || formats.some(({ axis }) => axis !== -1)) return undefined;
+  if (ranks.some((rank) => rank % blockPanelRows !== 0)) return undefined;
+  const bits = formats.map((format) => format.bits);
+  return {
+    kernel: 'timeMix7ProjectPacked',
+    scalars: [tokens, width, matrices[0]!.shape[0]!, ...bits, ...ranks],
+    scratchBytes: quantizedScratch(tokens, width),
+  };
+};
+
 const raise: Launcher = ({ inputs: [low, up, ...others], attributes }) => {
-  const dtype = weightDType(up!);
+  const dtype = rowDType(up!);
   const [tokens, total] = low!.shape as [number, number];
   const width = up!.shape[1]!;
   if (!allF32([low!, ...others]) || dtype === undefined || width % 8 !== 0) return undefined;
@@ -47,7 +64,7 @@ const recur: Launcher = ({ inputs, attributes }) => {
 };
 
 export const launchTimeMix7: Readonly<Record<string, Launcher>> = {
-  timeMix7Project: project,
+  timeMix7Project: (operation) => project(operation) ?? projectPacked(operation),
   timeMix7Raise: raise,
   timeMix7Recur: recur,
 };

@@ -58,8 +58,8 @@ export class FirstWorker {
         );
         return;
       case 'pack': {
-        const { address, rows, columns, size, scratch } = command;
-        this.#kernels.packPanels(address, rows, columns, size, scratch);
+        const { address, rows, columns, form, scratch } = command;
+        this.#kernels.packMatrix(address, rows, columns, form, scratch);
         return;
       }
       case 'operations':

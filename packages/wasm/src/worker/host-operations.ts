@@ -1,5 +1,6 @@
-import { isFloating, type HostArray, type HostTensor, type ReferenceCall } from '@rwkv-js/tensor';
+import { isPacked, type HostTensor, type ReferenceCall } from '@rwkv-js/tensor';
 import { hostCall } from '../call-list.ts';
+import { arrayOver, countOf } from '../elements.ts';
 import type { HostOperation, PlacedTensor } from '../protocol.ts';
 import { referenceOperations } from '../reference-operations.ts';
 
@@ -35,9 +36,11 @@ export class HostOperations {
       this.#calls.length = 0;
     }
     const { inputs, outputs, attributes } = this.#operations[place]!;
+    // Reference loops take arrays over any buffer; the type of theirs has no word for shared ones.
+    const buffer = this.#buffer as ArrayBuffer;
     const view = (tensor: PlacedTensor): HostTensor => ({
       ...tensor,
-      data: arrayAt(this.#buffer!, tensor),
+      data: arrayOver(tensor, buffer, tensor.address, countOf(tensor)),
     });
     return (this.#calls[place] ??= {
       inputs: inputs.map(view),
@@ -47,33 +50,17 @@ export class HostOperations {
   }
 }
 
-function arrayAt(memory: ArrayBufferLike, { dtype, shape, address }: PlacedTensor): HostArray {
-  const count = shape.reduce((product, size) => product * size, 1);
-  // Reference loops take their arrays over any buffer; the type of theirs has no word for shared ones.
-  const buffer = memory as ArrayBuffer;
-  switch (dtype) {
-    case 'f32':
-      return new Float32Array(buffer, address, count);
-    case 'f16':
-    case 'bf16':
-      return new Uint16Array(buffer, address, count);
-    case 'i32':
-      return new Int32Array(buffer, address, count);
-    case 'u32':
-      return new Uint32Array(buffer, address, count);
-  }
-}
-
 /** Fills outputs with NaN, or a large integer, but for those that are written in place. */
 function poison({ inputs, outputs }: ReferenceCall): void {
-  for (const { dtype, data } of outputs) {
-    const inPlace = inputs.some((input) => input.data.byteOffset === data.byteOffset);
-    if (!inPlace) data.fill(isFloating(dtype) ? NaN : 0x7eadbeef);
+  for (const { data } of outputs) {
+    if (inputs.some((input) => input.data.byteOffset === data.byteOffset)) continue;
+    data.fill(data instanceof Float32Array ? NaN : data instanceof Uint8Array ? 0xff : 0x7eadbeef);
   }
 }
 
 function check({ outputs }: ReferenceCall, where: string): void {
-  for (const { data } of outputs) {
+  for (const { data, dtype } of outputs) {
+    if (isPacked(dtype)) continue;
     const bad = data.findIndex((element: number) => Number.isNaN(element));
     if (bad >= 0) throw new Error(`${where} gave NaN as element ${bad}; look at its inputs`);
   }

@@ -11,7 +11,7 @@ export interface Kernels {
   join(place: number, count: number): void;
   useScratch(base: number, stride: number): void;
   barrier(): void;
-  packPanels(matrix: number, rows: number, columns: number, size: number, scratch: number): void;
+  packMatrix(matrix: number, rows: number, columns: number, form: number, scratch: number): void;
 }
 
 export async function instantiate(
@@ -26,6 +26,6 @@ export async function instantiate(
     join: named.join,
     useScratch: named.useScratch,
     barrier: named.barrier,
-    packPanels: named.packPanels,
+    packMatrix: named.packMatrix,
   };
 }
