@@ -22,7 +22,13 @@ import {
 import { arrayOver, bytesOf, countOf, emptyArray, sizeOf } from './elements.ts';
 import { WasmExecutable } from './executable.ts';
 import { wasmKernels } from './kernels.ts';
-import { fitsLayout, packingForm, packingScratch, placesInPanels } from './layouts.ts';
+import {
+  fitsLayout,
+  packingForm,
+  packingScratch,
+  placesInPanels,
+  unpackPanels,
+} from './layouts.ts';
 import { Region, type Team } from './team.ts';
 import { WasmTensor, type TensorOwner } from './tensor.ts';
 
@@ -109,7 +115,7 @@ export class WasmDevice implements Device, TensorOwner {
   ): void {
     const [rows, columns] = spec.shape as [number, number];
     const form = packingForm(spec, layout);
-    const scratchBytes = packingScratch(spec, layout, bytes);
+    const scratchBytes = packingScratch(spec, bytes);
     const scratch = this.team.take(scratchBytes, `packing ${label}`);
     this.team.write(address, bytesOf(elements));
     this.team.send({ kind: 'pack', address, rows, columns, form, scratch });
@@ -127,6 +133,9 @@ export class WasmDevice implements Device, TensorOwner {
     ]);
     const elements = arrayOver(spec, bytes!);
     if (layout === 'row-major') return elements;
+    if (isPacked(spec.dtype)) {
+      return unpackPanels({ ...spec, dtype: spec.dtype }, layout, elements as Uint8Array);
+    }
     const place = placesInPanels(spec);
     const result = emptyArray(spec, count);
     for (let i = 0; i < count; i++) result[i] = elements[place(start + i)]!;
@@ -143,7 +152,14 @@ export class WasmDevice implements Device, TensorOwner {
       );
     }
     const size = sizeOf(from.spec);
-    if (source.own.layout === 'row-major' && target.own.layout === 'row-major') {
+    const packed = isPacked(from.spec.dtype);
+    if (packed && from.layout !== to.layout) {
+      throw new UsageError(
+        `copy from '${from.label}' ${from.layout} to '${to.label}' ${to.layout}: packed tensors are ` +
+          'copied between those of one layout',
+      );
+    }
+    if (packed || (source.own.layout === 'row-major' && target.own.layout === 'row-major')) {
       this.team.send({
         kind: 'copy',
         from: source.own.address + source.start * size,

@@ -169,6 +169,8 @@ export class WasmExecutable implements Executable {
       }
     }
     this.#ran = true;
+    // A device that failed takes the run and does nothing; reading tells.
+    if (this.#device.team.failed) return;
     this.#place();
     this.#device.team.send({
       kind: 'run',

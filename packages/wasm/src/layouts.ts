@@ -1,9 +1,9 @@
 import { isPacked, packedForm, type PackedSpec, type TensorSpec } from '@rwkv-js/tensor';
 
 /** Layouts of matrices that products read; assembly/panels.ts and assembly/blocks.ts say how they lie. */
-export const panels = 'panels of 32 rows';
-export const blockPanels = 'blocks of 8 rows';
-export const columnPanels = 'columns of 32 rows';
+const panels = 'panels of 32 rows';
+const blockPanels = 'blocks of 8 rows';
+const columnPanels = 'columns of 32 rows';
 
 /** Rows of a panel, by layout. */
 export const panelRows = 32;
@@ -41,15 +41,13 @@ export function packingForm({ dtype }: TensorSpec, layout: string): number {
 }
 
 /** Working memory that packing takes: a panel of plain rows, or all of a packed matrix, whose planes interlace. */
-export function packingScratch({ dtype, shape }: TensorSpec, _: string, bytes: number): number {
+export function packingScratch({ dtype, shape }: TensorSpec, bytes: number): number {
   if (isPacked(dtype)) return bytes;
   return panelRows * shape[1]! * (dtype === 'f32' ? 4 : 2);
 }
 
-/** For every element of a matrix in a layout, in its plain order: its place in memory. Bytes of packed ones. */
-export function placesInPanels(spec: TensorSpec): (element: number) => number {
-  const { dtype, shape } = spec;
-  if (isPacked(dtype)) return placesOfBytes({ dtype, shape });
+/** For every element of a plain matrix in panels, row by row: its place in memory. */
+export function placesInPanels({ dtype, shape }: TensorSpec): (element: number) => number {
   const [rows, columns] = shape as [number, number];
   const packed = rowsInPanels(rows) * columns;
   // 16-bit elements lie in pairs, four rows apart.
@@ -66,6 +64,47 @@ export function placesInPanels(spec: TensorSpec): (element: number) => number {
   };
 }
 
-function placesOfBytes(spec: PackedSpec): (byte: number) => number {
-  throw new Error(`no places in ${packedForm(spec).lines} lines`);
+/** The bytes of a packed matrix as files have them, from those of its layout. */
+export function unpackPanels(spec: PackedSpec, layout: string, bytes: Uint8Array): Uint8Array {
+  const { quantBytes, blocks } = packedForm(spec);
+  const plain = new Uint8Array(bytes.length);
+  const from = new DataView(bytes.buffer, bytes.byteOffset);
+  const to = new DataView(plain.buffer);
+  const copyScale = (place: number, line: number, block: number): void =>
+    to.setUint16(quantBytes + 2 * (line * blocks + block), from.getUint16(place, true), true);
+  const [rows, columns] = spec.shape as [number, number];
+  const { bits } = spec.dtype;
+  let at = 0;
+  if (layout === columnPanels) {
+    for (let block = 0; block < rows / 32; block++) {
+      for (let column = 0; column < columns; column++, at += 4 * bits) {
+        plain.set(bytes.subarray(at, at + 4 * bits), (column * blocks + block) * 4 * bits);
+      }
+      for (let column = 0; column < columns; column++, at += 2) copyScale(at, column, block);
+    }
+    return plain;
+  }
+  for (let first = 0; first < rows; first += blockPanelRows) {
+    for (let block = 0; block < blocks; block++, at += 32 * bits + 16) {
+      for (let row = 0; row < blockPanelRows; row++) {
+        const line = ((first + row) * blocks + block) * 4 * bits;
+        for (let column = 0; column < 32; column++) {
+          if (bits === 8) plain[line + column] = bytes[at + byteOf(row, column)]!;
+          else {
+            const quant = (from.getUint16(at + wordOf(row, column), true) >> nibbleOf(column)) & 15;
+            plain[line + (column % 16)]! |= quant << (column < 16 ? 0 : 4);
+          }
+        }
+        copyScale(at + 32 * bits + 4 * (row & 3) + 2 * (row >> 2), first + row, block);
+      }
+    }
+  }
+  return plain;
 }
+
+// Where assembly/blocks.ts puts a number of a block of 8 rows.
+const byteOf = (row: number, column: number): number =>
+  32 * (column >> 2) + 16 * (row >> 2) + 8 * ((column >> 1) & 1) + 2 * (row & 3) + (column & 1);
+const wordOf = (row: number, column: number): number =>
+  32 * (column >> 3) + 16 * (row >> 2) + 4 * (row & 3) + 2 * (column & 1);
+const nibbleOf = (column: number): number => 4 * ((column & 7) >> 1);

@@ -77,6 +77,11 @@ export class Team {
     throw error;
   }
 
+  /** Whether the workers have failed. */
+  get failed(): boolean {
+    return this.#error !== undefined;
+  }
+
   /** Throws the error that the workers failed with, if they did. */
   check(): void {
     if (this.#error) throw this.#error;
