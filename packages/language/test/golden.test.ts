@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { openCpu } from '@rwkv-js/core';
 import { describeShared, sharedPath } from '@rwkv-js/testing';
+import { openWasm } from '@rwkv-js/wasm';
 import { viewBytes, type HostArray, type WeightSource } from '@rwkv-js/tensor';
 import { openWeights } from '@rwkv-js/weights';
 import { describe, expect, test } from 'vitest';
@@ -35,11 +36,21 @@ const others: Readonly<Record<string, string>> = {
   'v7-head64/model.q8_0.gguf': 'expected.q8_0.safetensors',
 };
 
+const openers = {
+  cpu: () => openCpu(),
+  'wasm on one thread': () => openWasm({ threads: 1 }),
+  'wasm on two threads': () => openWasm({ threads: 2 }),
+} as const;
+
+type Open = (typeof openers)[keyof typeof openers];
+
+const onEachDevice = Object.entries(openers) as readonly (readonly [string, Open])[];
+
 const greedy = { temperature: 0, presencePenalty: 0, frequencyPenalty: 0, stopTokens: [] };
 
 describeShared('the golden models', () => {
   for (const folder of folders) {
-    describe(folder, () => {
+    describe.each(onEachDevice)(`${folder} on %s`, (_, open) => {
       const present = files.filter((file) => existsSync(sharedPath(`golden/${folder}/${file}`)));
 
       test('come in at least one file', () => {
@@ -47,7 +58,7 @@ describeShared('the golden models', () => {
       });
 
       test.each(present)('%s gives the logits, states and greedy tokens', async (file) => {
-        await expectGolden(folder, file, others[`${folder}/${file}`]);
+        await expectGolden(folder, file, others[`${folder}/${file}`], undefined, open);
       });
     });
   }
@@ -85,10 +96,11 @@ async function expectGolden(
   file: string,
   expectation = 'expected.safetensors',
   groupNormEpsilon?: number,
+  open: Open = openers.cpu,
 ): Promise<void> {
   const expected = await openWeights(sharedPath(`golden/${folder}/${expectation}`));
   const source = await openWeights(sharedPath(`golden/${folder}/${file}`));
-  await using device = openCpu();
+  await using device = await open();
   await using model = await LanguageModel.load(source, { device, groupNormEpsilon });
   await source.close();
   const tokens = await elements(expected, 'tokens');
@@ -124,10 +136,10 @@ async function expectGolden(
 }
 
 describeShared('the stories model', () => {
-  test('gives its logits and its 40 greedy tokens', async () => {
+  test.each(onEachDevice)('on %s gives its logits and its 40 greedy tokens', async (_, open) => {
     const expected = await openWeights(sharedPath('models/stories/expected.safetensors'));
     const source = await openWeights(sharedPath('models/stories/model.safetensors'));
-    await using device = openCpu();
+    await using device = await open();
     await using model = await LanguageModel.load(source, { device });
     await source.close();
     const session = model.session();
