@@ -1,105 +1,201 @@
-import { LanguageModel, rwkv7Entries } from '@rwkv-js/language';
-import { randomWeights } from '@rwkv-js/testing';
-import { openDevice, openWeights, stories, type WeightSource } from 'rwkv-js';
+import { linear, quantize } from '@rwkv-js/core';
+import { LanguageModel, releasedShapes, rwkv7Entries, weightsIn } from '@rwkv-js/language';
+import {
+  f32,
+  isPacked,
+  loadParameters,
+  record,
+  type Device,
+  type TensorSpec,
+  type Value,
+  type WeightSource,
+} from '@rwkv-js/tensor';
+import { openWasm, openWeights, stories } from 'rwkv-js';
 import { readBandwidth } from './memory-roof.ts';
+import { quickWeights } from './quick-weights.ts';
 import { formatTable, spread } from './table.ts';
 
-const rounds = 9;
+const rounds = 7;
+const promptTokens = 512;
+const decodeTokens = 12;
 
-/** About 13 million parameters. */
-const shape13M = {
-  layers: 6,
-  width: 384,
-  feedForwardWidth: 1536,
-  headSize: 64,
-  vocabularySize: 2048,
-  ranks: { w: 32, a: 32, v: 32, g: 64 },
-};
-
-interface Subject {
+/** What is measured beside others, in turns: one of ours, or a peer. */
+interface Contender {
   readonly name: string;
-  readonly model: LanguageModel;
-  /** Bytes that one token reads: all parameters but the embedding, of which it reads a row. */
-  readonly bytesPerToken: number;
-  readonly seconds: Record<'decode' | 'prompt', number[]>;
+  /** Tokens a second of greedy writing, all sequences together. */
+  decode(sequences: number): Promise<number>;
+  /** Tokens a second of reading. */
+  prompt(): Promise<number>;
+  /** Bytes of weights that a step reads. */
+  readonly bytes: number;
+  /** Bytes a second of a product alone, in the same dtype with as many threads. */
+  kernelRoof(): Promise<number>;
+  close(): Promise<void>;
 }
 
-const decodeTokens = 24;
-const promptTokens = 64;
+const measures = ['decode 1', 'decode 4', 'decode 16', 'prompt 512', 'kernel roof'] as const;
 
 /**
- * Speed of the reference device: decode (one sequence, greedy, one token a step) and prompt (64 tokens
- * a step), beside what reading the weights at the machine's bandwidth would allow.
+ * Speed of the wasm device: decode of 1, 4 and 16 sequences and a prompt, for the stories model and for the
+ * shapes of RWKV-7 0.1B and 0.4B, on one thread and two, beside the memory's roof and the kernels' own.
+ *
+ *     npm run bench -- cpu ['0.1b q8']
+ *
+ * @param only a part of the names to keep; models that are left out are not loaded
  */
-export async function benchCpu(): Promise<void> {
-  const device = await openDevice('cpu');
-  const subject = async (name: string, source: WeightSource): Promise<Subject> => {
-    const model = await LanguageModel.load(source, { device });
-    await source.close();
-    const embedding = source.tensors.get('emb.weight')!;
-    const table = embedding.shape[0]! * embedding.shape[1]! * (embedding.dtype === 'f32' ? 4 : 2);
-    const bytesPerToken = model.bytes.parameters - table;
-    return { name, model, bytesPerToken, seconds: { decode: [], prompt: [] } };
+export async function benchCpu(only: string): Promise<void> {
+  const models: Readonly<Record<string, (format: 'f16' | 'q8' | 'q4') => Promise<WeightSource>>> = {
+    stories: async (format) => weightsIn(format, await openWeights(stories.weights)),
+    '0.1b': async (format) => inFormat('0.1b', format),
+    '0.4b': async (format) => inFormat('0.4b', format),
   };
-  const subjects = [
-    await subject('stories, 6.3M, f16', await openWeights(stories.weights)),
-    await subject('RWKV-7 6x384, 13M, f16', randomWeights(rwkv7Entries(shape13M, 'f16'))),
-    await subject('RWKV-7 6x384, 13M, f32', randomWeights(rwkv7Entries(shape13M, 'f32'))),
-  ];
-  const roofs: number[] = [];
-  // Subjects take turns, so that a machine that changes its speed changes it for all.
+  for (const [model, open] of Object.entries(models)) {
+    const contenders: Contender[] = [];
+    for (const format of ['f16', 'q8', 'q4'] as const) {
+      for (const threads of [1, 2]) {
+        const name = `${model} ${format} ${threads} thread${threads > 1 ? 's' : ''}`;
+        if (!name.includes(only)) continue;
+        contenders.push(await ours(name, await open(format), threads));
+      }
+    }
+    if (contenders.length > 0) await compare(contenders);
+  }
+}
+
+/** Measures contenders in turns, so that a machine that changes its speed changes it for all. */
+async function compare(contenders: readonly Contender[]): Promise<void> {
+  const rates = contenders.map(() => measures.map((): number[] => []));
+  const memory: number[] = [];
   for (let round = 0; round <= rounds; round++) {
-    roofs.push(readBandwidth());
-    for (const { model, seconds } of subjects) {
-      const decode = await timeDecode(model);
-      const prompt = await timePrompt(model);
-      if (round === 0) continue; // warm-up
-      seconds.decode.push(decode);
-      seconds.prompt.push(prompt);
+    memory.push(readBandwidth());
+    for (const [i, contender] of contenders.entries()) {
+      const found = [
+        await contender.decode(1),
+        await contender.decode(4),
+        await contender.decode(16),
+        await contender.prompt(),
+        await contender.kernelRoof(),
+      ];
+      if (round > 0) found.forEach((rate, which) => rates[i]![which]!.push(rate)); // 0 warms up
     }
   }
-  const roof = spread(roofs).median;
-  const rows = subjects.flatMap(({ name, bytesPerToken, seconds }) =>
-    (['decode', 'prompt'] as const).map((kind) => {
-      const { median, least, most } = spread(seconds[kind].map((time) => 1 / time));
-      const bandwidth = median * bytesPerToken;
-      return [
-        `${name}, ${kind}`,
-        median.toFixed(0),
-        `${least.toFixed(0)}–${most.toFixed(0)}`,
-        (bytesPerToken / 1e6).toFixed(1),
-        kind === 'decode' ? `${((100 * bandwidth) / roof).toFixed(1)} %` : '',
-      ];
+  const show = (values: readonly number[]): string[] => {
+    const { median, least, most } = spread(values);
+    return [median.toFixed(0), `${least.toFixed(0)}–${most.toFixed(0)}`];
+  };
+  const rows = contenders.map(({ name, bytes }, i) => {
+    const [one, four, sixteen, prompt, roof] = rates[i]!.map((values) => values);
+    const bandwidth = spread(one!).median * bytes;
+    const kernel = spread(roof!).median;
+    return [
+      name,
+      ...[one!, four!, sixteen!, prompt!].flatMap(show),
+      (bytes / 1e6).toFixed(0),
+      (bandwidth / 1e9).toFixed(1),
+      (kernel / 1e9).toFixed(1),
+      `${((100 * bandwidth) / kernel).toFixed(0)} %`,
+    ];
+  });
+  const { median, least, most } = spread(memory);
+  console.log(`wasm device, Node ${process.version}, ${rounds} rounds, tokens a second`);
+  console.log(
+    `memory read by one thread: ${[median, least, most].map((b) => (b / 1e9).toFixed(1)).join(', ')} GB/s (median, least, most)\n`,
+  );
+  const heading = ['model', ...measures.slice(0, 4).flatMap((name) => [name, 'spread'])];
+  console.log(
+    formatTable([...heading, 'MB a token', 'GB/s', 'kernel GB/s', 'of kernel'], rows) + '\n',
+  );
+  for (const contender of contenders) await contender.close();
+}
+
+/** Weights of a released shape, as fast as they are written. */
+function inFormat(shape: '0.1b' | '0.4b', format: 'f16' | 'q8' | 'q4'): WeightSource {
+  const plain = quickWeights(rwkv7Entries(releasedShapes[shape]!, 'f16'));
+  // The entries that the format has, without converting anything.
+  return format === 'f16' ? plain : quickWeights(weightsIn(format, plain).tensors);
+}
+
+async function ours(name: string, source: WeightSource, threads: number): Promise<Contender> {
+  const device = await openWasm({ threads });
+  const model = await LanguageModel.load(source, { device, slots: 16 });
+  await source.close();
+  const embedding = source.tensors.get('emb.weight')!;
+  const bytes = model.bytes.parameters - device.kernels.memory.byteLength(embedding as TensorSpec);
+  const kernel = await openKernel(device, source);
+  return {
+    name,
+    bytes,
+    decode: (sequences) => decodeRate(model, sequences),
+    prompt: () => promptRate(model),
+    kernelRoof: kernel,
+    async close() {
+      await model.dispose();
+      await device.dispose();
+    },
+  };
+}
+
+async function decodeRate(model: LanguageModel, count: number): Promise<number> {
+  const sessions = await Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      const session = model.session();
+      await session.feed([1 + i, 2, 3]);
+      return session;
     }),
   );
-  console.log(`reference device, one thread, Node ${process.version}, ${rounds} rounds`);
-  console.log(`memory read by one thread: ${(roof / 1e9).toFixed(1)} GB/s (median)\n`);
-  console.log(
-    formatTable(['model', 'tokens/s', 'least–most', 'MB/token', 'of the read roof'], rows),
-  );
-  for (const { model } of subjects) await model.dispose();
-  await device.dispose();
-}
-
-/** Seconds a token of greedy writing. */
-async function timeDecode(model: LanguageModel): Promise<number> {
-  const session = model.session();
-  await session.feed([1, 2, 3]);
   const start = performance.now();
-  await session.generate({ maxTokens: decodeTokens, temperature: 0, stopTokens: [] }).text();
+  await Promise.all(
+    sessions.map((session) =>
+      session.generate({ maxTokens: decodeTokens, temperature: 0, stopTokens: [] }).text(),
+    ),
+  );
   const seconds = (performance.now() - start) / 1000;
-  await session.dispose();
-  return seconds / decodeTokens;
+  await Promise.all(sessions.map((session) => session.dispose()));
+  return (count * decodeTokens) / seconds;
 }
 
-/** Seconds a token of reading. */
-async function timePrompt(model: LanguageModel): Promise<number> {
+async function promptRate(model: LanguageModel): Promise<number> {
   const session = model.session();
-  // The last token of a feed waits for what is asked after it; one more makes the step full.
+  // The last token of a feed waits for what is asked after it; one more makes the steps full.
   const prompt = Array.from({ length: promptTokens + 1 }, (_, i) => (i * 37) % 2048);
   const start = performance.now();
   await session.feed(prompt);
   const seconds = (performance.now() - start) / 1000;
   await session.dispose();
-  return seconds / promptTokens;
+  return promptTokens / seconds;
+}
+
+/** Rows and columns of the matrices that the kernels' roof is measured with, and bytes of all together. */
+const roofShape = [4096, 2048] as const;
+const roofBytes = 96e6;
+
+/** Bytes a second of one token's products with matrices in the dtype of the model's head, and nothing else. */
+async function openKernel(device: Device, source: WeightSource): Promise<() => Promise<number>> {
+  const { dtype } = source.tensors.get('head.weight')!;
+  const spec = { dtype, shape: roofShape };
+  const each = device.kernels.memory.byteLength(spec);
+  const names = Array.from({ length: Math.ceil(roofBytes / each) }, (_, i) => `${i}.weight`);
+  const program = record('products', (recorder) => {
+    const x = recorder.input('x', f32(1, roofShape[1]));
+    const activations = isPacked(dtype) ? quantize(x) : x;
+    const products = names.map((name) => [
+      name,
+      linear(activations, recorder.parameter(name, spec)),
+    ]);
+    return Object.fromEntries(products) as Record<string, Value>;
+  });
+  const weights = quickWeights(new Map(names.map((name) => [name, spec])));
+  const parameters = await loadParameters(device, [program], weights);
+  const step = await device.compile(program, { parameters: parameters.tensors });
+  const x = Float32Array.from({ length: roofShape[1] }, (_, i) => Math.sin(i));
+  return async () => {
+    let best = 0;
+    for (let run = 0; run < 3; run++) {
+      const start = performance.now();
+      step.run({ x });
+      await step.read(names[0]!);
+      best = Math.max(best, (1000 * each * names.length) / (performance.now() - start));
+    }
+    return best;
+  };
 }

@@ -1,9 +1,10 @@
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   blocks: async () => (await import('./blocks.ts')).benchBlocks(),
-  cpu: async () => (await import('./cpu.ts')).benchCpu(),
+  cpu: async () => (await import('./cpu.ts')).benchCpu(process.argv[3] ?? ''),
   download: async () => (await import('./download.ts')).benchDownload(),
   load: async () => (await import('./load.ts')).benchLoad(),
   packing: async () => (await import('./packing.ts')).benchPacking(),
+  reference: async () => (await import('./reference.ts')).benchReference(),
   peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),
 };

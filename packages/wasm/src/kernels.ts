@@ -51,6 +51,8 @@ export const wasmKernels: KernelTable = {
   tokenBuckets: [1, 4, 16, 64],
   // Whole numbers are twice as fast here, and exact.
   activations: 'q8',
+  // A readback costs some ten microseconds.
+  stepsPerReadback: 1,
   launch(operation): KernelLaunch | undefined {
     const { definition } = operation;
     const launch = Object.hasOwn(launchers, definition.name)

@@ -3,6 +3,7 @@ import { hostCall } from '../call-list.ts';
 import { arrayOver, countOf } from '../elements.ts';
 import type { HostOperation, PlacedTensor } from '../protocol.ts';
 import { referenceOperations } from '../reference-operations.ts';
+import { sampleRows } from './sample.ts';
 
 /** What a program's host calls are about: operations with views of the memory, made when first needed. */
 export class HostOperations {
@@ -23,7 +24,8 @@ export class HostOperations {
     if (kind === hostCall.poison) return poison(call);
     if (kind === hostCall.check) return check(call, where);
     try {
-      referenceOperations.get(name)!.reference!(call);
+      if (name === 'sample') sampleRows(call);
+      else referenceOperations.get(name)!.reference!(call);
     } catch (error) {
       throw new Error(`${where} failed: ${String(error)}`, { cause: error });
     }
