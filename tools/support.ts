@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpuKernels } from '@rwkv-js/core';
 import { idealKernels } from '@rwkv-js/tensor';
+import { wasmKernels } from '@rwkv-js/wasm';
 import { formatSupport } from '@rwkv-js/testing';
 import { format } from 'prettier';
 
@@ -14,10 +15,11 @@ export async function supportPage(): Promise<string> {
   const text = `# What devices run
 
 For each operation, with the dtypes of its parameters: \`kernel\` where the device runs it whole, \`lowered\` where
-it runs the smaller operations that a composite is made of, \`missing\` where it cannot. \`ideal\` stands for a
+it runs the smaller operations that a composite is made of, \`loops\` where it runs the plain loops of the
+reference device, \`missing\` where it cannot. \`ideal\` stands for a
 device that has everything; programs are counted with it. Made by \`npm run support\`.
 
-${formatSupport([cpuKernels('f32'), idealKernels])}
+${formatSupport([cpuKernels('f32'), wasmKernels, idealKernels])}
 `;
   return format(text, { parser: 'markdown', printWidth: 100 });
 }

@@ -19,7 +19,7 @@ test.each(names)('the help of %s has examples', async (name) => {
 
 test.each(['generate', 'eval', 'logits'])('%s takes --device and --norm-epsilon', async (name) => {
   const { stdout } = await command([name, '--help']);
-  expect(stdout).toMatch(/--device <name> .*\n?.*default: "cpu"/);
+  expect(stdout).toMatch(/--device <name> [^]*default:\s+"wasm"/);
   expect(stdout).toContain('--norm-epsilon <x>');
 });
 
@@ -50,7 +50,7 @@ describe('a wrong command line is told in one line, with code 2:', () => {
     [['generate', '--frequency-penalty', 'Infinity'], /--frequency-penalty .* number/],
     [['generate', '--penalty-decay', '2'], /--penalty-decay .* from 0 to 1/],
     [['generate', '--norm-epsilon', '0'], /--norm-epsilon .* above 0/],
-    [['generate', '--device', 'abacus'], /--device .*'abacus' .* cpu/],
+    [['generate', '--device', 'abacus'], /--device .*'abacus' .* wasm, cpu/],
     [['generate', '--prompt', ''], /--prompt .* empty; leave --prompt out/],
     [['generate', '--prompt', 'a\ud800'], /--prompt .* half of a surrogate pair/],
     [['generate', '--stop', ''], /--stop .* empty/],

@@ -37,7 +37,7 @@ test('Ctrl-C ends a story with what was written, the closing line and code 130',
   ]);
   expect(code).toBe(130);
   expect(stdout).toMatch(/^Once upon a time/);
-  expect(stderr).toMatch(/^[^\n]*, interrupted, seed 1, cpu, stories[^\n]*\n$/);
+  expect(stderr).toMatch(/^[^\n]*, interrupted, seed 1, wasm, stories[^\n]*\n$/);
 });
 
 test('a reader that has enough ends it without a word', async () => {

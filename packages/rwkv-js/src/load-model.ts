@@ -85,7 +85,7 @@ export async function loadModel(
         ];
   if (typeof options?.device?.compile !== 'function') {
     throw new UsageError(
-      "loadModel was given no device; open one first: device: await openDevice('cpu')",
+      'loadModel was given no device; open one first: device: await openDevice()',
     );
   }
   const { vocabulary, format, adapters = [], progress, signal, ...rest } = options;

@@ -105,11 +105,11 @@ function rowBlocks(
 function sparseToken(x: usize, columns: i32, weight: usize, bits: i32, first: i32, end: i32, y: usize): void {
   let stop = own;
   for (let i: usize = 0; i < <usize>columns; i++) {
+    // Without a branch, which would be guessed wrong often.
     const value = load<f32>(x + (i << 2));
-    if (value == 0) continue;
     store<f32>(stop, value);
     store<u32>(stop, <u32>i, 4);
-    stop += 8;
+    stop += <usize>i32(value != 0) << 3;
   }
   for (let row = first; row < end; row += 32) {
     const panel = weight + <usize>(row >> 5) * columns * (columnBytes(bits) + 2);

@@ -79,7 +79,7 @@ describe('memory', () => {
       expect(tensor.layout).not.toBe('row-major');
       device.write(tensor, data);
       expect(await device.read(tensor)).toEqual(data);
-      const part = data.slice(10, 30).reverse();
+      const part = data.slice(10, 30).toReversed();
       device.write(tensor, part, { start: 37, count: 20 });
       data.set(part, 37);
       device.copy(tensor, tensor, { start: 30, count: 60 }, 45);

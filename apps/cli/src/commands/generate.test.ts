@@ -23,7 +23,7 @@ describe('with the embedded model', () => {
     expect(pieces[0]).toBe('Once upon a time');
     expect(pieces.length).toBeGreaterThan(4);
     expect(found.stderr).toMatch(
-      /^\d+\.\d tokens\/s, 12 tokens, token limit, seed 3, cpu, stories \(RWKV-7, 6\.3M\)\n$/,
+      /^\d+\.\d tokens\/s, 12 tokens, token limit, seed 3, wasm, stories \(RWKV-7, 6\.3M\)\n$/,
     );
     await using device = await openDevice();
     await using model = await loadModel({ device });
@@ -39,7 +39,7 @@ describe('with the embedded model', () => {
     expect(rest).toEqual({
       finishReason: 'length',
       seed: 3,
-      device: 'cpu',
+      device: 'wasm',
       model: 'stories (RWKV-7, 6.3M)',
     });
     expect(text).toMatch(/^[A-Z]/);

@@ -34,7 +34,7 @@ export function describeConformance(name: string, open: () => Device | Promise<D
 }
 
 /** How a device runs an operation. */
-export type Support = 'kernel' | 'lowered' | 'missing';
+export type Support = 'kernel' | 'lowered' | 'loops' | 'missing';
 
 /** Which operations, on which dtypes of parameters, a table has kernels for, as its cases see it. */
 export function supportOf(table: KernelTable): ReadonlyMap<string, Support> {
@@ -55,7 +55,9 @@ export function supportOf(table: KernelTable): ReadonlyMap<string, Support> {
 function supportOfCase(one: (typeof conformanceCases)[number], table: KernelTable): Support {
   const program = programOf(one);
   try {
-    plan(program, table);
+    const { calls } = plan(program, table);
+    // A device without a kernel for an operation may run the reference loops, and says so.
+    if (calls.some(({ kernel }) => kernel === 'reference')) return 'loops';
   } catch {
     return 'missing';
   }

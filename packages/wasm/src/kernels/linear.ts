@@ -25,7 +25,7 @@ export function rowDType(spec: TensorSpec): number | undefined {
 
 /** Working memory of a product: a block of weights, or what one token's x becomes. */
 export function productScratch(tokens: number, columns: number): number {
-  return tokens > 1 ? blockBytes : 8 * columns;
+  return tokens > 1 ? blockBytes : 8 * columns + 8;
 }
 
 /** Working memory of a product of quantised rows: them in 16 bits, and a panel of 8 rows. */
@@ -68,7 +68,7 @@ const packed: Launcher = (operation) => {
       scratchBytes:
         axis === -1
           ? 32 * columns + (columns / 32) * wideBlockBytes
-          : Math.max(blockBytes, 8 * columns),
+          : Math.max(blockBytes, 8 * columns + 8),
     };
   }
   if (axis !== -1) return undefined;
