@@ -15,17 +15,17 @@ import { readBandwidth } from './memory-roof.ts';
 import { quickWeights } from './quick-weights.ts';
 import { formatTable, spread } from './table.ts';
 
-const rounds = 7;
+const rounds = 5;
 const promptTokens = 512;
 const decodeTokens = 12;
 
 /** What is measured beside others, in turns: one of ours, or a peer. */
 interface Contender {
   readonly name: string;
-  /** Tokens a second of greedy writing, all sequences together. */
-  decode(sequences: number): Promise<number>;
-  /** Tokens a second of reading. */
-  prompt(): Promise<number>;
+  /** Greedy writing, the tokens of all sequences together. */
+  decode(sequences: number): Promise<Rate>;
+  /** Reading. */
+  prompt(): Promise<Rate>;
   /** Bytes of weights that a step reads. */
   readonly bytes: number;
   /** Bytes a second of a product alone, in the same dtype with as many threads. */
@@ -33,7 +33,33 @@ interface Contender {
   close(): Promise<void>;
 }
 
-const measures = ['decode 1', 'decode 4', 'decode 16', 'prompt 512', 'kernel roof'] as const;
+/** How fast something went. */
+interface Rate {
+  /** Tokens a second by the clock. */
+  readonly byClock: number;
+  /** Tokens a second of processor time, of all threads: what other work on the machine disturbs less. */
+  readonly byProcessor: number;
+}
+
+async function rateOf(tokens: number, work: () => Promise<unknown>): Promise<Rate> {
+  const [start, usage] = [performance.now(), process.cpuUsage()];
+  await work();
+  const { user, system } = process.cpuUsage(usage);
+  return {
+    byClock: (1000 * tokens) / (performance.now() - start),
+    byProcessor: (1e6 * tokens) / (user + system),
+  };
+}
+
+const measures = [
+  'decode 1',
+  'decode 4',
+  'decode 16',
+  'prompt 512',
+  'kernel roof',
+  'decode 1 a CPU s',
+  'prompt a CPU s',
+] as const;
 
 /**
  * Speed of the wasm device: decode of 1, 4 and 16 sequences and a prompt, for the stories model and for the
@@ -69,12 +95,17 @@ async function compare(contenders: readonly Contender[]): Promise<void> {
   for (let round = 0; round <= rounds; round++) {
     memory.push(readBandwidth());
     for (const [i, contender] of contenders.entries()) {
-      const found = [
+      const [one, four, sixteen, prompt] = [
         await contender.decode(1),
         await contender.decode(4),
         await contender.decode(16),
         await contender.prompt(),
-        await contender.kernelRoof(),
+      ];
+      const roof = await contender.kernelRoof();
+      const found = [
+        ...[one, four, sixteen, prompt].map(({ byClock }) => byClock),
+        roof,
+        ...[one, prompt].map(({ byProcessor }) => byProcessor),
       ];
       if (round > 0) found.forEach((rate, which) => rates[i]![which]!.push(rate)); // 0 warms up
     }
@@ -84,7 +115,7 @@ async function compare(contenders: readonly Contender[]): Promise<void> {
     return [median.toFixed(0), `${least.toFixed(0)}–${most.toFixed(0)}`];
   };
   const rows = contenders.map(({ name, bytes }, i) => {
-    const [one, four, sixteen, prompt, roof] = rates[i]!.map((values) => values);
+    const [one, four, sixteen, prompt, roof] = rates[i]!;
     const bandwidth = spread(one!).median * bytes;
     const kernel = spread(roof!).median;
     return [
@@ -94,6 +125,7 @@ async function compare(contenders: readonly Contender[]): Promise<void> {
       (bandwidth / 1e9).toFixed(1),
       (kernel / 1e9).toFixed(1),
       `${((100 * bandwidth) / kernel).toFixed(0)} %`,
+      ...rates[i]!.slice(5).map((values) => spread(values).median.toFixed(0)),
     ];
   });
   const { median, least, most } = spread(memory);
@@ -103,7 +135,10 @@ async function compare(contenders: readonly Contender[]): Promise<void> {
   );
   const heading = ['model', ...measures.slice(0, 4).flatMap((name) => [name, 'spread'])];
   console.log(
-    formatTable([...heading, 'MB a token', 'GB/s', 'kernel GB/s', 'of kernel'], rows) + '\n',
+    formatTable(
+      [...heading, 'MB a token', 'GB/s', 'kernel GB/s', 'of kernel', ...measures.slice(5)],
+      rows,
+    ) + '\n',
   );
   for (const contender of contenders) await contender.close();
 }
@@ -135,7 +170,7 @@ async function ours(name: string, source: WeightSource, threads: number): Promis
   };
 }
 
-async function decodeRate(model: LanguageModel, count: number): Promise<number> {
+async function decodeRate(model: LanguageModel, count: number): Promise<Rate> {
   const sessions = await Promise.all(
     Array.from({ length: count }, async (_, i) => {
       const session = model.session();
@@ -143,26 +178,24 @@ async function decodeRate(model: LanguageModel, count: number): Promise<number> 
       return session;
     }),
   );
-  const start = performance.now();
-  await Promise.all(
-    sessions.map((session) =>
-      session.generate({ maxTokens: decodeTokens, temperature: 0, stopTokens: [] }).text(),
+  const rate = await rateOf(count * decodeTokens, () =>
+    Promise.all(
+      sessions.map((session) =>
+        session.generate({ maxTokens: decodeTokens, temperature: 0, stopTokens: [] }).text(),
+      ),
     ),
   );
-  const seconds = (performance.now() - start) / 1000;
   await Promise.all(sessions.map((session) => session.dispose()));
-  return (count * decodeTokens) / seconds;
+  return rate;
 }
 
-async function promptRate(model: LanguageModel): Promise<number> {
+async function promptRate(model: LanguageModel): Promise<Rate> {
   const session = model.session();
   // The last token of a feed waits for what is asked after it; one more makes the steps full.
   const prompt = Array.from({ length: promptTokens + 1 }, (_, i) => (i * 37) % 2048);
-  const start = performance.now();
-  await session.feed(prompt);
-  const seconds = (performance.now() - start) / 1000;
+  const rate = await rateOf(promptTokens, () => session.feed(prompt));
   await session.dispose();
-  return promptTokens / seconds;
+  return rate;
 }
 
 /** Rows and columns of the matrices that the kernels' roof is measured with, and bytes of all together. */
