@@ -56,7 +56,7 @@ describeShared('a GGUF file of the stories model in node-llama-cpp', () => {
 });
 
 async function writeStories(target: string, type: GgufWriteType): Promise<void> {
-  const weights = await openWeights(stories.weights);
+  const weights = await openWeights(sharedPath('models/stories/model.safetensors'));
   const tokenizer = await openTokenizer(stories.vocabulary);
   const vocabulary = Array.from({ length: tokenizer.vocabularySize }, (_, id) => {
     const bytes = tokenizer.tokenBytes(id);

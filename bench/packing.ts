@@ -10,7 +10,7 @@ import {
   type WeightSource,
 } from 'rwkv-js';
 import { convert, isPacked, pack, viewBytes } from '@rwkv-js/tensor';
-import { readShared } from '@rwkv-js/testing';
+import { readShared, sharedPath } from '@rwkv-js/testing';
 import { formatTable } from './table.ts';
 
 /** Tokens that are scored. */
@@ -38,7 +38,7 @@ export async function benchPacking(): Promise<void> {
   // What is measured for the 4-bit format comes from another part of the text.
   const measured = tokens.slice(2 * scored, 4 * scored);
   await using device = await openDevice();
-  const weights = await openWeights(stories.weights);
+  const weights = await openWeights(sharedPath('models/stories/model.safetensors'));
   const statistics = await calibrate(weights, measured, { device });
   const kinds: readonly (readonly [name: string, source: WeightSource])[] = [
     ['f16, as shipped', weights],

@@ -1,6 +1,6 @@
 import { LanguageModel, rwkv7Entries } from '@rwkv-js/language';
 import { randomWeights } from '@rwkv-js/testing';
-import { openDevice, openWeights, stories, type WeightSource } from 'rwkv-js';
+import { openDevice, openWeights, stories, weightsIn, type WeightSource } from 'rwkv-js';
 import { readBandwidth } from './memory-roof.ts';
 import { formatTable, spread } from './table.ts';
 
@@ -42,7 +42,7 @@ export async function benchReference(): Promise<void> {
     return { name, model, bytesPerToken, seconds: { decode: [], prompt: [] } };
   };
   const subjects = [
-    await subject('stories, 6.3M, f16', await openWeights(stories.weights)),
+    await subject('stories, 6.3M, f16', weightsIn('f16', await openWeights(stories.weights))),
     await subject('RWKV-7 6x384, 13M, f16', randomWeights(rwkv7Entries(shape13M, 'f16'))),
     await subject('RWKV-7 6x384, 13M, f32', randomWeights(rwkv7Entries(shape13M, 'f32'))),
   ];

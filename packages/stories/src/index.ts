@@ -2,7 +2,7 @@
 export interface EmbeddedModel {
   /** What it calls itself in output. */
   readonly name: string;
-  /** A safetensors file with official RWKV-7 names, f16 and f32. */
+  /** A safetensors file with official RWKV-7 names; matrices packed as q8, vectors f32. */
   readonly weights: URL;
   /** Its vocabulary, in the format of the World vocabulary. */
   readonly vocabulary: URL;
@@ -21,7 +21,7 @@ export interface EmbeddedModel {
  */
 export const stories: EmbeddedModel = {
   name: 'stories (RWKV-7, 6.3M)',
-  weights: new URL('../data/model.safetensors', import.meta.url),
+  weights: new URL('../data/model-q8.safetensors', import.meta.url),
   vocabulary: new URL('../data/vocab.txt', import.meta.url),
   recommended: { temperature: 0.6, topP: 0.9, presencePenalty: 0, frequencyPenalty: 0 },
 };
