@@ -41,6 +41,16 @@ export interface ConfigOptions {
 /** Epsilon of the layer norms of every generation. */
 export const layerNormEpsilon = 1e-5;
 
+/** The tensor of the time mixing that has a row for each head; version 4 has no heads. */
+const headRows: Readonly<Record<Version, string | undefined>> = {
+  '4': undefined,
+  '5.0': 'time_decay',
+  '5.1': 'time_decay',
+  '5.2': 'time_decay',
+  '6': 'time_faaaa',
+  '7': 'r_k',
+};
+
 /** Tensor names that belong to experiments which share a generation's other names. */
 const foreign = [
   /\.ffn\.s_emb/,
@@ -77,7 +87,6 @@ export function readConfig(source: NamedTensors, options: ConfigOptions = {}): M
         'is it a whole RWKV checkpoint?',
     );
   };
-  const headsOf = (name: string): number => entry(`blocks.0.att.${name}`).shape[0] ?? 1;
   const matrixSize = (name: string, axis: number): number => {
     const { shape } = entry(name);
     if (shape.length !== 2) {
@@ -105,10 +114,8 @@ export function readConfig(source: NamedTensors, options: ConfigOptions = {}): M
   const layers = countLayers(source);
   const version = readVersion(tensors);
   const attentionWidth = matrixSize('blocks.0.att.key.weight', 0);
-  const heads =
-    version === '4'
-      ? 0
-      : headsOf({ '5': 'time_decay', '6': 'time_faaaa', '7': 'r_k' }[version[0]!]!);
+  const perHead = headRows[version];
+  const heads = perHead === undefined ? 0 : (entry(`blocks.0.att.${perHead}`).shape[0] ?? 1);
   if (heads > 0 && attentionWidth % heads !== 0) {
     throw new FormatError(
       `${label} has ${heads} heads and 'blocks.0.att.key.weight' has ${attentionWidth} rows; ` +
@@ -182,18 +189,24 @@ function readRanks(
   entry: (name: string) => WeightEntry,
 ): Readonly<Record<string, number>> {
   const att = 'blocks.0.att';
-  if (version === '6') {
-    return {
-      maa: entry(`${att}.time_maa_w2`).shape[1] ?? 0,
-      decay: matrixSize(`${att}.time_decay_w1`, 1),
-    };
+  switch (version) {
+    case '4':
+    case '5.0':
+    case '5.1':
+    case '5.2':
+      return {};
+    case '6':
+      return {
+        maa: entry(`${att}.time_maa_w2`).shape[1] ?? 0,
+        decay: matrixSize(`${att}.time_decay_w1`, 1),
+      };
+    case '7':
+      return {
+        w: matrixSize(`${att}.w1`, 1),
+        a: matrixSize(`${att}.a1`, 1),
+        // Layer 0 gives the first value and mixes none in; its v0, v1, v2 may be there, unused.
+        v: layers > 1 ? matrixSize('blocks.1.att.v1', 1) : 0,
+        g: matrixSize(`${att}.g1`, 1),
+      };
   }
-  if (version !== '7') return {};
-  return {
-    w: matrixSize(`${att}.w1`, 1),
-    a: matrixSize(`${att}.a1`, 1),
-    // Layer 0 gives the first value and mixes none in; its v0, v1, v2 may be there, unused.
-    v: layers > 1 ? matrixSize('blocks.1.att.v1', 1) : 0,
-    g: matrixSize(`${att}.g1`, 1),
-  };
 }

@@ -11,89 +11,46 @@ import {
 import { expectGradients, seededTensor } from '@rwkv-js/testing';
 import { describe, expect, test } from 'vitest';
 import { add } from './add.ts';
-import { broadcastTo } from './broadcast-to.ts';
 import { concat } from './concat.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { exp } from './exp.ts';
-import { gatherRows } from './gather-rows.ts';
-import { groupNorm } from './group-norm.ts';
 import { l2Normalize } from './l2-normalize.ts';
-import { layerNorm } from './layer-norm.ts';
-import { lerp } from './lerp.ts';
 import { linear } from './linear.ts';
 import { multiply } from './multiply.ts';
-import { negate } from './negate.ts';
-import { relu } from './relu.ts';
 import { reshape } from './reshape.ts';
-import { scale } from './scale.ts';
-import { sigmoid } from './sigmoid.ts';
-import { silu } from './silu.ts';
 import { slice } from './slice.ts';
-import { square } from './square.ts';
-import { subtract } from './subtract.ts';
-import { sum } from './sum.ts';
 import { tanh } from './tanh.ts';
-import { tokenLogProbability } from './token-log-probability.ts';
-import { transpose } from './transpose.ts';
 
 const x = (...shape: number[]): HostTensor => seededTensor(1, ...shape);
 const y = (...shape: number[]): HostTensor => seededTensor(2, ...shape);
 const indexes = (...values: number[]): HostTensor => tensor([values.length], values, 'i32');
 
+/**
+ * What the conformance cases of an operation do not show, whose gradients are all held to finite
+ * differences (packages/testing/src/conformance/gradient-cases.gradient.test.ts).
+ */
 const cases: readonly [
   name: string,
   build: (...values: Value[]) => Value | readonly Value[],
   arrays: readonly HostTensor[],
 ][] = [
-  ['add', (a, b) => add(a!, b!), [x(3, 4), y(3, 4)]],
-  ['add of a row', (a, b) => add(a!, b!), [x(3, 4), y(4)]],
   ['add to a column', (a, b) => add(a!, b!), [x(2, 3, 1), y(2, 3, 4)]],
   ['add of both ways', (a, b) => add(a!, b!), [x(3, 1), y(2, 1, 4)]],
   ['add of a number', (a, b) => add(a!, b!), [x(3, 4), y()]],
   ['add of a value to itself', (a) => add(a!, a!), [x(3, 4)]],
-  ['subtract', (a, b) => subtract(a!, b!), [x(4), y(3, 4)]],
-  ['multiply', (a, b) => multiply(a!, b!), [x(3, 4), y(3, 4)]],
   ['multiply by a row', (a, b) => multiply(a!, b!), [x(1, 4), y(2, 3, 4)]],
   ['multiply of a value by itself', (a) => multiply(a!, a!), [x(3, 4)]],
-  ['negate', (a) => negate(a!), [x(5)]],
-  ['scale', (a) => scale(a!, { factor: -1.75 }), [x(5)]],
-  ['exp', (a) => exp(a!), [x(2, 3)]],
-  ['sigmoid', (a) => sigmoid(scale(a!, { factor: 4 })), [x(2, 3)]],
-  ['tanh', (a) => tanh(scale(a!, { factor: 3 })), [x(2, 3)]],
-  ['square', (a) => square(a!), [x(2, 3)]],
-  ['silu', (a) => silu(scale(a!, { factor: 4 })), [x(2, 3)]],
-  ['relu', (a) => relu(a!), [x(4, 5)]],
-  ['lerp', (a, b, c) => lerp(a!, b!, c!), [x(3, 4), y(3, 4), seededTensor(3, 3, 4)]],
-  ['lerp by a row', (a, b, c) => lerp(a!, b!, c!), [x(3, 4), y(3, 4), seededTensor(3, 4)]],
-  ['sum', (a) => sum(a!), [x(2, 3, 4)]],
-  ['broadcastTo', (a) => broadcastTo(a!, { shape: [2, 3, 4] }), [x(3, 1)]],
   ['reshape', (a) => exp(reshape(a!, { shape: [4, 3] })), [x(2, 6)]],
-  ['transpose', (a) => transpose(a!), [x(3, 5)]],
-  ['slice of the first axis', (a) => slice(a!, { axis: 0, start: 1, end: 3 }), [x(4, 2, 3)]],
   ['slice of an inner axis', (a) => slice(a!, { axis: 1, start: 0, end: 2 }), [x(2, 5, 3)]],
-  ['slice of the last axis', (a) => slice(a!, { axis: 2, start: 2, end: 3 }), [x(2, 2, 3)]],
   ['concat', (a, b) => concat([a!, b!, a!], { axis: 1 }), [x(2, 3), y(2, 4)]],
-  ['gatherRows', gatherRows as never, [x(4, 3), indexes(2, -1, 0, 2, 2)]],
-  ['layerNorm', normed, [x(5, 6), y(6), seededTensor(3, 6)]],
-  ['groupNorm', groups, [x(5, 6), y(6), seededTensor(3, 6)]],
   ['l2Normalize', (a) => l2Normalize(a!), [x(3, 2, 4)]],
-  ['linear', (a, b) => linear(a!, b!), [x(5, 3), y(4, 3)]],
   ['linear of one token to one channel', (a, b) => linear(a!, b!), [x(1, 3), y(1, 3)]],
-  ['tokenLogProbability', tokenLogProbability as never, [x(4, 5), indexes(2, -1, 0, 4)]],
   [
     'crossEntropy',
     (a: Value, b: Value) => crossEntropy(a, b, { l2Wrap: 0 }),
     [x(4, 5), indexes(2, -1, 0, 4)],
   ],
 ];
-
-function normed(...[a, weight, bias]: Value[]): Value {
-  return layerNorm(a!, weight!, bias!, { epsilon: 1e-5 });
-}
-
-function groups(...[a, weight, bias]: Value[]): Value {
-  return groupNorm(a!, weight!, bias!, { groups: 2, epsilon: 64e-5 });
-}
 
 describe('the gradient of', () => {
   test.each(cases)('%s agrees with finite differences', async (_, build, arrays) => {

@@ -638,26 +638,32 @@ function timeMix7(): ConformanceCase[] {
   ].flatMap((ranks) => {
     const total = ranks.w + ranks.a + ranks.v + ranks.g;
     const name = ranks.v > 0 ? 'with a value mix' : 'of layer 0';
-    return [1, 6].flatMap((tokens) => [
+    return (
+      [
+        [1, 'f16'],
+        [6, 'f16'],
+        [6, 'f32'],
+      ] as const
+    ).flatMap(([tokens, dtype]) => [
       one(
         'timeMix7Project',
-        `${tokens} rows ${name}`,
+        `${tokens} rows ${name}, ${dtype}`,
         'sums',
         [
           input(random.floats([6, tokens, 16])),
-          ...[0, 1, 2].map(() => parameter(random.floats([24, 16], -1, 1, 'f16'))),
-          parameter(random.floats([total, 16], -1, 1, 'f16')),
+          ...[0, 1, 2].map(() => parameter(random.floats([24, 16], -1, 1, dtype))),
+          parameter(random.floats([total, 16], -1, 1, dtype)),
         ],
         (mixed, r, k, v, down) => timeMix7Project(mixed!, r!, k!, v!, down!, ranks),
       ),
       one(
         // Layer 0 passes its value on as it is, which alone would be no operation's output.
         'timeMix7Raise',
-        `${tokens} rows ${name}`,
+        `${tokens} rows ${name}, ${dtype}`,
         'sums',
         [
           input(random.floats([tokens, total])),
-          parameter(random.floats([total, 24], -1, 1, 'f16')),
+          parameter(random.floats([total, 24], -1, 1, dtype)),
           parameter(random.floats([ranks.v > 0 ? 3 : 2, 24])),
           input(random.floats([tokens, 24])),
           ...(ranks.v > 0 ? [input(random.floats([tokens, 24]))] : []),

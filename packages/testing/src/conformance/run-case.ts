@@ -35,30 +35,60 @@ export function programOf(one: ConformanceCase): Program {
   });
 }
 
-/** Runs a case on a device, with outputs poisoned before, and reads what it gave. */
-export async function runCase(device: Device, one: ConformanceCase): Promise<CaseResult> {
-  const program = programOf(one);
+/** A case on a device, to be run as often as you like. */
+export interface PreparedCase {
+  /** Runs it from the case's tensors as they are now, outputs poisoned before, and reads what it gave. */
+  run(): Promise<CaseResult>;
+  dispose(): void;
+}
+
+/**
+ * Compiles a case for a device.
+ *
+ * @param program the case's own, or one made from it, which takes the case's tensors
+ * @param more what `program` takes besides
+ */
+export async function prepareCase(
+  device: Device,
+  one: ConformanceCase,
+  program: Program = programOf(one),
+  more: Readonly<Record<string, HostArray>> = {},
+): Promise<PreparedCase> {
   const states = allocateStates(device, [program]);
-  const inputs: Record<string, HostArray> = {};
-  one.tensors.forEach(({ role, tensor }, i) => {
-    if (role === 'input') inputs[`tensor${i}`] = tensor.data;
-    if (role === 'state') device.write(states.tensors.get(`tensor${i}`)!, tensor.data);
-  });
   const parameters = await loadParameters(device, [program], parametersOf(one));
   const executable = await device.compile(program, {
     parameters: parameters.tensors,
     states: states.tensors,
     debug: true,
   });
-  executable.run(inputs);
-  const result = new Map<string, HostArray>();
-  for (const name of program.outputs.keys()) {
-    result.set(name, (await executable.read(name))[name]!);
-  }
-  for (const [name, state] of states.tensors) result.set(name, await device.read(state));
-  executable.dispose();
-  parameters.dispose();
-  states.dispose();
+  return {
+    async run() {
+      const inputs: Record<string, HostArray> = { ...more };
+      one.tensors.forEach(({ role, tensor }, i) => {
+        if (role === 'input') inputs[`tensor${i}`] = tensor.data;
+        if (role === 'state') device.write(states.tensors.get(`tensor${i}`)!, tensor.data);
+      });
+      executable.run(inputs);
+      const result = new Map<string, HostArray>();
+      for (const name of program.outputs.keys()) {
+        result.set(name, (await executable.read(name))[name]!);
+      }
+      for (const [name, state] of states.tensors) result.set(name, await device.read(state));
+      return result;
+    },
+    dispose() {
+      executable.dispose();
+      parameters.dispose();
+      states.dispose();
+    },
+  };
+}
+
+/** Runs a case, or a program made from it, once; see {@link prepareCase}. */
+export async function runCase(...args: Parameters<typeof prepareCase>): Promise<CaseResult> {
+  const prepared = await prepareCase(...args);
+  const result = await prepared.run();
+  prepared.dispose();
   return result;
 }
 
