@@ -1,0 +1,126 @@
+import type { Argument } from '../argument.ts';
+import type { Pass } from '../kernel.ts';
+import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
+import { chunkQuads, chunkReader, chunkType, linesOf, unpacking } from './matrix.ts';
+import { readsQuads, rowReaders, type Product, type Products } from './product.ts';
+
+/** Rows of the weight that a work group multiplies at once: x is read once for all of them. */
+const rowsAtOnce = 4;
+
+/**
+ * Few rows of x [tokens ≤ 4, in] with a weight [out, in]: y[t, o] = Σ_i x[t, i] · W[o, i].
+ *
+ * A work group takes four rows of one weight, its threads side by side along them, so every load of the
+ * weight is a run of memory, read once: what is moved is the weight. x comes from the cache. Sums of the
+ * threads meet through subgroups where there are some, else in memory of the work group.
+ */
+export function matrixVector(all: Products): Pass {
+  const { products, inputs, tokens, capabilities } = all;
+  const chunks = Math.max(...products.map(({ weight }) => linesOf(inputs[weight]!).chunks));
+  const threads = powerOfTwo(chunks, 32, Math.min(256, capabilities.threads));
+  const starts: number[] = [];
+  let groups = 0;
+  for (const { out } of products) {
+    starts.push(groups);
+    groups += Math.ceil(out / rowsAtOnce);
+  }
+  const types: Record<number, string> = {};
+  for (const { x, weight } of products) {
+    const type = chunkType(inputs[weight]!);
+    if (type) types[weight] = type;
+    if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
+  }
+  const cells = rowsAtOnce * tokens;
+  return {
+    grid: gridOf(groups),
+    threads,
+    types,
+    source: (args) => {
+      const weights = [...new Set(products.map(({ weight }) => weight))];
+      const { subgroups } = capabilities;
+      const sums = subgroups
+        ? wgsl`
+  for (var cell = 0u; cell < ${cells}u; cell++) {
+    let sum = subgroupAdd(sums[cell]);
+    if (lane == 0u) { parts[cell * ${Math.max(1, threads / 4)}u + thread / lanes] = sum; }
+  }
+  workgroupBarrier();
+  if (thread < ${cells}u) {
+    var value = 0.0;
+    for (var i = 0u; i < (${threads}u + lanes - 1u) / lanes; i++) { value += parts[thread * ${Math.max(1, threads / 4)}u + i]; }
+    finish(group_index, thread / ${rowsAtOnce}u, thread % ${rowsAtOnce}u, value);
+  }`
+        : wgsl`
+  for (var cell = 0u; cell < ${cells}u; cell++) {
+    parts[thread] = sums[cell];
+    workgroupBarrier();
+    for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
+      if (thread < half) { parts[thread] += parts[thread + half]; }
+      workgroupBarrier();
+    }
+    if (thread == 0u) { finish(group_index, cell / ${rowsAtOnce}u, cell % ${rowsAtOnce}u, parts[0]); }
+    workgroupBarrier();
+  }`;
+      const partCount = subgroups ? cells * Math.max(1, threads / 4) : threads;
+      return {
+        subgroups,
+        module: wgsl`${unpacking(capabilities)}
+var<workgroup> parts: array<f32, ${partCount}>;
+${weights.map((weight) => chunkReader(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}
+${rowReaders(products, args.inputs)}
+fn finish(group_index: u32, t: u32, row: u32, value: f32) {
+  ${products
+    .map(
+      (product, p) => `if (group_index >= ${starts[p]!}u && group_index < ${starts[p]! + Math.ceil(product.out / rowsAtOnce)}u) {
+    let o = (group_index - ${starts[p]!}u) * ${rowsAtOnce}u + row;
+    if (o < ${product.out}u) { ${product.store(args)} }
+  }`,
+    )
+    .join('\n  ')}
+}`,
+        main: wgsl`
+  let group_index = ${flatGroup};
+  var sums: array<f32, ${cells}>;
+  ${products
+    .map(
+      (product, p) => `${p === 0 ? '' : 'else '}if (group_index < ${starts[p]! + Math.ceil(product.out / rowsAtOnce)}u) {
+    ${body(product, starts[p]!, threads, tokens, args.inputs)}
+  }`,
+    )
+    .join('\n  ')}
+  ${sums}`,
+      };
+    },
+  };
+}
+
+/** Sums of one product: each chunk of the rows once, with the same chunk of every row of x. */
+function body(
+  product: Product,
+  start: number,
+  threads: number,
+  tokens: number,
+  inputs: readonly Argument[],
+): string {
+  const { weight, out, firstOut, firstRow, firstColumn } = product;
+  const spec = inputs[weight]!.spec;
+  const { chunks } = linesOf(spec);
+  const [first, second] = chunkQuads(spec, 'c');
+  const rows = Array.from({ length: rowsAtOnce }, (_, r) => r);
+  const each = Array.from({ length: tokens }, (_, t) => t);
+  return wgsl`let row = (group_index - ${start}u) * ${rowsAtOnce}u;
+    ${rows.map((r) => `let line${r} = ${firstOut}u + min(row + ${r}u, ${out - 1}u);`).join(' ')}
+    for (var c = thread; c < ${chunks}u; c += ${threads}u) {
+      ${rows.map((r) => `let w${r} = chunk_${weight}(line${r}, c);`).join('\n      ')}
+      ${each
+        .map(
+          (t) => `{
+        let low = quad_${product.x}(${firstRow + t}u, 4u * ${first} + ${firstColumn}u);
+        let high = quad_${product.x}(${firstRow + t}u, 4u * ${second} + ${firstColumn}u);
+        ${rows.map((r) => `sums[${t * rowsAtOnce + r}] += dot(w${r}[0], low) + dot(w${r}[1], high);`).join('\n        ')}
+      }`,
+        )
+        .join('\n      ')}
+    }`;
+}
+
