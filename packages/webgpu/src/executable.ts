@@ -1,4 +1,5 @@
 import {
+  byteLength,
   DeviceError,
   elementCount,
   fitsDType,
@@ -115,14 +116,14 @@ export class WebGpuExecutable implements Executable {
     this.#tensors = [...tensors.values()];
     const own: GPUBuffer[] = [];
     let arenaBytes = 0;
-    this.#buffers = plan.buffers.map(({ kind, name, byteLength }, index) => {
+    this.#buffers = plan.buffers.map(({ kind, name, byteLength: bytes }, index) => {
       const tensor = tensors.get(index);
       if (tensor) return tensor.buffer;
       if (kind === 'intermediate') {
-        arenaBytes = Math.max(arenaBytes, byteLength);
+        arenaBytes = Math.max(arenaBytes, bytes);
         return undefined;
       }
-      const buffer = queue.createBuffer(byteLength, `${kind} ${name ?? ''} of ${plan.program.name}`);
+      const buffer = queue.createBuffer(bytes, `${kind} ${name ?? ''} of ${plan.program.name}`);
       own.push(buffer);
       return buffer;
     });
@@ -390,7 +391,7 @@ export class WebGpuExecutable implements Executable {
 /** Elements of a value from the bytes of its place, which may be padded. */
 function elementsOf({ spec }: PlanSlot, bytes: Uint8Array): HostArray {
   const { dtype, shape } = spec;
-  if (isPacked(dtype)) return bytes;
+  if (isPacked(dtype)) return bytes.subarray(0, byteLength(spec));
   return viewBytes(dtype, bytes).slice(0, elementCount(shape));
 }
 

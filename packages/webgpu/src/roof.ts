@@ -13,11 +13,11 @@ export async function measureRoof(
   bytes = Math.min(2 ** 28, gpu.limits.maxStorageBufferBindingSize),
 ): Promise<number> {
   const [groups, repeats] = [4096, 8];
-  const code = `@group(0) @binding(0) var<storage, read> from: array<vec4u>;
-@group(0) @binding(1) var<storage, read_write> to: array<vec4u>;
+  const code = `@group(0) @binding(0) var<storage, read> source: array<vec4u>;
+@group(0) @binding(1) var<storage, read_write> goal: array<vec4u>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  for (var i = group.x * ${threads}u + thread; i < ${bytes / 16}u; i += ${groups * threads}u) { to[i] = from[i]; }
+  for (var i = group.x * ${threads}u + thread; i < ${bytes / 16}u; i += ${groups * threads}u) { goal[i] = source[i]; }
 }
 `;
   const { pipeline, layout } = await pipelines.get({ code, access: ['read', 'read_write'] }, 'copy');

@@ -2,7 +2,15 @@ import type { Argument } from '../argument.ts';
 import type { Pass } from '../kernel.ts';
 import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
 import { chunkQuads, chunkReader, chunkType, linesOf, unpacking } from './matrix.ts';
-import { readsQuads, rowReaders, type Product, type Products } from './product.ts';
+import {
+  byGroup,
+  declareMember,
+  familiesOf,
+  readsQuads,
+  rowReaders,
+  type Family,
+  type Products,
+} from './product.ts';
 
 /** Rows of the weight that a work group multiplies at once: x is read once for all of them. */
 const rowsAtOnce = 4;
@@ -18,12 +26,7 @@ export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
   const chunks = Math.max(...products.map(({ weight }) => linesOf(inputs[weight]!).chunks));
   const threads = powerOfTwo(chunks, 32, Math.min(256, capabilities.threads));
-  const starts: number[] = [];
-  let groups = 0;
-  for (const { out } of products) {
-    starts.push(groups);
-    groups += Math.ceil(out / rowsAtOnce);
-  }
+  const families = familiesOf(products, ({ out }) => Math.ceil(out / rowsAtOnce));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
     const type = chunkType(inputs[weight]!);
@@ -32,7 +35,7 @@ export function matrixVector(all: Products): Pass {
   }
   const cells = rowsAtOnce * tokens;
   return {
-    grid: gridOf(groups),
+    grid: gridOf(families.at(-1)!.end),
     threads,
     types,
     source: (args) => {
@@ -69,25 +72,16 @@ var<workgroup> parts: array<f32, ${partCount}>;
 ${weights.map((weight) => chunkReader(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}
 ${rowReaders(products, args.inputs)}
 fn finish(group_index: u32, t: u32, row: u32, value: f32) {
-  ${products
-    .map(
-      (product, p) => `if (group_index >= ${starts[p]!}u && group_index < ${starts[p]! + Math.ceil(product.out / rowsAtOnce)}u) {
-    let o = (group_index - ${starts[p]!}u) * ${rowsAtOnce}u + row;
-    if (o < ${product.out}u) { ${product.store(args)} }
-  }`,
-    )
-    .join('\n  ')}
+  ${byGroup(
+    families.flatMap(({ members }) => members),
+    (member) => `let o = (group_index - ${member.start}u) * ${rowsAtOnce}u + row;
+    if (o < ${member.out}u) { ${member.store(args)} }`,
+  )}
 }`,
         main: wgsl`
   let group_index = ${flatGroup};
   var sums: array<f32, ${cells}>;
-  ${products
-    .map(
-      (product, p) => `${p === 0 ? '' : 'else '}if (group_index < ${starts[p]! + Math.ceil(product.out / rowsAtOnce)}u) {
-    ${body(product, starts[p]!, threads, tokens, args.inputs)}
-  }`,
-    )
-    .join('\n  ')}
+  ${byGroup(families, (family) => body(family, threads, tokens, args.inputs))}
   ${sums}`,
       };
     },
@@ -96,27 +90,27 @@ fn finish(group_index: u32, t: u32, row: u32, value: f32) {
 
 /** Sums of one product: each chunk of the rows once, with the same chunk of every row of x. */
 function body(
-  product: Product,
-  start: number,
+  family: Family,
   threads: number,
   tokens: number,
   inputs: readonly Argument[],
 ): string {
-  const { weight, out, firstOut, firstRow, firstColumn } = product;
+  const { weight, x } = family;
   const spec = inputs[weight]!.spec;
   const { chunks } = linesOf(spec);
   const [first, second] = chunkQuads(spec, 'c');
   const rows = Array.from({ length: rowsAtOnce }, (_, r) => r);
   const each = Array.from({ length: tokens }, (_, t) => t);
-  return wgsl`let row = (group_index - ${start}u) * ${rowsAtOnce}u;
-    ${rows.map((r) => `let line${r} = ${firstOut}u + min(row + ${r}u, ${out - 1}u);`).join(' ')}
+  return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'firstOut', 'out'])}
+    let row = (group_index - m_start) * ${rowsAtOnce}u;
+    ${rows.map((r) => `let line${r} = m_firstOut + min(row + ${r}u, m_out - 1u);`).join(' ')}
     for (var c = thread; c < ${chunks}u; c += ${threads}u) {
       ${rows.map((r) => `let w${r} = chunk_${weight}(line${r}, c);`).join('\n      ')}
       ${each
         .map(
           (t) => `{
-        let low = quad_${product.x}(${firstRow + t}u, 4u * ${first} + ${firstColumn}u);
-        let high = quad_${product.x}(${firstRow + t}u, 4u * ${second} + ${firstColumn}u);
+        let low = quad_${x}(m_firstRow + ${t}u, 4u * ${first} + m_firstColumn);
+        let high = quad_${x}(m_firstRow + ${t}u, 4u * ${second} + m_firstColumn);
         ${rows.map((r) => `sums[${t * rowsAtOnce + r}] += dot(w${r}[0], low) + dot(w${r}[1], high);`).join('\n        ')}
       }`,
         )

@@ -30,18 +30,17 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
     let i = thread + e * ${threads}u;
     if (i < ${size}u) { ${body} }
   }`;
-  const places = wide ? [0, 1, 2, 3, 4, 6, inputs.length, inputs.length + 1, inputs.length + 2] : [];
-  const last = inputs.length + 2;
+  // Everything but the offsets.
+  const places = Array.from({ length: inputs.length + 3 }, (_, place) => place).filter(
+    (place) => place !== 5,
+  );
+  const types = wide ? Object.fromEntries(places.map((place) => [place, 'array<vec4<f32>>'])) : {};
   return {
     passes: [
       {
         grid: gridOf(tokens + slots),
         threads,
-        types: Object.fromEntries(
-          places
-            .filter((place) => place <= last && (place !== 6 || inputs.length > 6))
-            .map((place) => [place, 'array<vec4<f32>>']),
-        ),
+        types,
         source: ({ inputs: [x, weight, bias, mixes, state, offsets, delta], outputs: [out, mixed, next] }) => {
           const row = `row * ${size}u + i`;
           const norm = (name: string): string => wgsl`

@@ -27,6 +27,86 @@ export interface Product {
   readonly store: (args: ShaderArguments) => string;
 }
 
+/** Products that read the same weight: they share the text that does so, and differ in where they read. */
+export interface Family {
+  readonly weight: number;
+  readonly x: number;
+  readonly transposed: boolean;
+  readonly activations: boolean;
+  readonly members: readonly Member[];
+  /** The work group after its last. */
+  readonly end: number;
+}
+
+/** A product of a family and the work groups that make it. */
+export interface Member extends Product {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Gives every product its work groups, one after another, and gathers those that follow each other over
+ * one weight.
+ */
+export function familiesOf(
+  products: readonly Product[],
+  groupsOf: (product: Product) => number,
+): readonly Family[] {
+  const families: (Family & { members: Member[]; end: number })[] = [];
+  let end = 0;
+  for (const product of products) {
+    const start = end;
+    end += groupsOf(product);
+    const { weight, x, transposed, activation } = product;
+    const activations = activation !== undefined;
+    const last = families.at(-1);
+    const member = { ...product, start, end };
+    if (last && last.weight === weight && last.x === x && !activations && !last.activations) {
+      last.members.push(member);
+      last.end = end;
+    } else {
+      families.push({ weight, x, transposed, activations, members: [member], end });
+    }
+  }
+  return families;
+}
+
+/** Statements in a work group of a family's: declares what its members differ in. */
+export function declareMember(
+  { members }: Family,
+  fields: readonly ('start' | 'firstRow' | 'firstColumn' | 'depth' | 'firstOut' | 'out')[],
+): string {
+  return fields
+    .map((field) => {
+      const [first, ...others] = members;
+      const alike = others.every((member) => member[field] === first![field]);
+      if (alike) return `let m_${field} = ${first![field]}u;`;
+      const value = members
+        .slice(0, -1)
+        .reduceRight(
+          (rest, member) => `select(${rest}, ${member[field]}u, group_index < ${member.end}u)`,
+          `${members.at(-1)![field]}u`,
+        );
+      return `let m_${field} = ${value};`;
+    })
+    .join(' ');
+}
+
+/** `if` for each of some parts of the grid, by its end. */
+export function byGroup<Part extends { readonly end: number }>(
+  parts: readonly Part[],
+  body: (part: Part) => string,
+): string {
+  return parts
+    .map((part, i) => {
+      const head = i === parts.length - 1 ? '{' : `if (group_index < ${part.end}u) {`;
+      return `${i === 0 ? '' : ' else '}${head}
+    ${body(part)}
+  }`;
+    })
+    .join('');
+}
+
 /** What a kernel of products is generated from. */
 export interface Products {
   readonly tokens: number;

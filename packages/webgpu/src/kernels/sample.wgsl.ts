@@ -77,7 +77,7 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
       let score = ${scratch}[first + i];
       let distance = select(select(top.score - score, 0.0, score == top.score), endless, score == never);
       ${scratch}[first + i] = distance;
-      sum += exp(-distance);
+      sum += share_of(distance);
     }
     let total = total_of(sum, thread);
     // The largest distance that stays, as bits; and of those just as far, how many of the first.
@@ -153,7 +153,7 @@ fn ${name}(first: u32, wanted: f32, thread: u32) -> u32 {
   var base = 0u;
   for (var shift = 32u; shift > 0u;) {
     shift -= 4u;
-    var within: array<f32, ${ways}>;
+    var within = array<f32, ${ways}>();
     for (var i = thread; i < ${vocabulary}u; i += ${size}u) {
       let distance = scratch[first + i];
       let key = bitcast<u32>(distance);
@@ -181,6 +181,8 @@ var<workgroup> slot_of_row: i32;
 var<workgroup> setting: array<f32, 6>;
 var<workgroup> sums: array<f32, ${size}>;
 var<workgroup> bests: array<Best, ${size}>;
+// Some drivers give no number for the exponential of what is far below 0.
+fn share_of(distance: f32) -> f32 { return exp(-min(distance, 80.0)); }
 fn better(a: Best, b: Best) -> Best {
   if (b.score > a.score || (b.score == a.score && b.token < a.token)) { return b; }
   return a;
@@ -203,7 +205,7 @@ fn total_of(own: f32, thread: u32) -> f32 {
   }
   return workgroupUniformLoad(&sums[0]);
 }
-${finder('find_share', 'exp(-distance)')}
+${finder('find_share', 'share_of(distance)')}
 ${finder('find_count', '1.0')}
 // pcg3d, as core/src/ops/random.ts.
 fn random_bits(seed: u32, position: u32, token: u32) -> u32 {

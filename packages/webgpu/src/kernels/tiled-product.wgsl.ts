@@ -1,7 +1,16 @@
 import type { Pass, ShaderArguments } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
 import { quadReader, quadType, unpacking } from './matrix.ts';
-import { readsQuads, rowReaders, type Product, type Products } from './product.ts';
+import {
+  byGroup,
+  declareMember,
+  familiesOf,
+  readsQuads,
+  rowReaders,
+  type Family,
+  type Member,
+  type Products,
+} from './product.ts';
 
 /** Sizes of a tile: rows of x by results, and the depth that lies in work group memory at once. */
 interface Tile {
@@ -35,12 +44,7 @@ export function tiledProduct(all: Products): Pass {
   const { rows, columns, depth } = tile;
   const [own, across] = tile.ofThread;
   const threads = (rows / own) * (columns / across);
-  const starts: number[] = [];
-  let groups = 0;
-  for (const { out } of products) {
-    starts.push(groups);
-    groups += Math.ceil(out / columns);
-  }
+  const families = familiesOf(products, ({ out }) => Math.ceil(out / columns));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
     const type = quadType(inputs[weight]!);
@@ -48,7 +52,7 @@ export function tiledProduct(all: Products): Pass {
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
   return {
-    grid: [groups, Math.ceil(tokens / rows), 1],
+    grid: [families.at(-1)!.end, Math.ceil(tokens / rows), 1],
     threads,
     types,
     source: (args) => ({
@@ -63,26 +67,24 @@ ${rowReaders(products, args.inputs)}`,
   // Where the thread's block lies in the tile.
   let block_row = (thread / ${columns / across}u) * ${own}u;
   let block_column = (thread % ${columns / across}u) * 4u;
-  ${products
-    .map(
-      (product, p) => `${p === 0 ? '' : 'else '}if (group.x < ${starts[p]! + Math.ceil(product.out / columns)}u) {
-    let first_out = (group.x - ${starts[p]!}u) * ${columns}u;
-    ${body(product, tile, threads, tokens)}
-    ${finish(product, tile, tokens, args)}
-  }`,
-    )
-    .join('\n  ')}`,
+  let group_index = group.x;
+  ${byGroup(families, (family) => body(family, tile, threads, tokens))}
+  ${byGroup(
+    families.flatMap(({ members }) => members),
+    (member) => finish(member, tile, tokens, args),
+  )}`,
     }),
   };
 }
 
 /** Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. */
 function body(
-  { x, weight, depth: inner, firstRow, firstColumn, firstOut, out, transposed, activation }: Product,
+  family: Family,
   { rows, columns, depth, ofThread: [own, across] }: Tile,
   threads: number,
   tokens: number,
 ): string {
+  const { weight, x, transposed } = family;
   const fill = (size: number, load: (i: string) => string, name: string): string => wgsl`
       for (var b = thread; b < ${(size / 4) * (depth / 4)}u; b += ${threads}u) {
         let quad = b % ${depth / 4}u;
@@ -91,10 +93,10 @@ function body(
         let at = quad * ${size}u + (line >> 2u);
         ${[0, 1, 2, 3].map((k) => `${name}[at + ${(k * size) / 4}u] = vec4f(l0[${k}], l1[${k}], l2[${k}], l3[${k}]);`).join(' ')}
       }`;
-  const act = activation ?? ((value: string): string => value);
+  const act = family.members[0]!.activation ?? ((value: string): string => value);
   const ofX = (i: string): string =>
     act(
-      `quad_${x}(${firstRow}u + min(first_row + line + ${i}u, ${tokens - 1}u), ${firstColumn}u + k + 4u * quad)`,
+      `quad_${x}(m_firstRow + min(first_row + line + ${i}u, ${tokens - 1}u), m_firstColumn + k + 4u * quad)`,
     );
   const ofWeight = transposed
     ? wgsl`
@@ -102,15 +104,17 @@ function body(
         let quad = b % ${columns / 4}u;
         let line = b / ${columns / 4}u;
         var value = vec4f();
-        if (k + line < ${inner}u) { value = weight_${weight}(${firstOut}u + k + line, first_out / 4u + quad); }
+        if (k + line < m_depth) { value = weight_${weight}(m_firstOut + k + line, first_out / 4u + quad); }
         tile_w[line * ${columns / 4}u + quad] = value;
       }`
     : fill(
         columns,
-        (i) => `weight_${weight}(${firstOut}u + min(first_out + line + ${i}u, ${out - 1}u), k / 4u + quad)`,
+        (i) => `weight_${weight}(m_firstOut + min(first_out + line + ${i}u, m_out - 1u), k / 4u + quad)`,
         'tile_w',
       );
-  return wgsl`for (var k = 0u; k < ${inner}u; k += ${depth}u) {
+  return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'depth', 'firstOut', 'out'])}
+    let first_out = (group_index - m_start) * ${columns}u;
+    for (var k = 0u; k < m_depth; k += ${depth}u) {
       ${fill(rows, ofX, 'tile_x')}
       ${ofWeight}
       workgroupBarrier();
@@ -132,19 +136,20 @@ function body(
 }
 
 function finish(
-  product: Product,
+  member: Member,
   { columns, ofThread: [own, across] }: Tile,
   tokens: number,
   args: ShaderArguments,
 ): string {
-  return wgsl`for (var i = 0u; i < ${own}u; i++) {
+  return wgsl`let first_out = (group_index - ${member.start}u) * ${columns}u;
+    for (var i = 0u; i < ${own}u; i++) {
       let t = first_row + block_row + i;
       if (t >= ${tokens}u) { break; }
       for (var j = 0u; j < ${across}u; j++) {
         let o = first_out + block_column + (j >> 2u) * ${(columns / across) * 4}u + (j & 3u);
-        if (o < ${product.out}u) {
+        if (o < ${member.out}u) {
           let value = sums[i][j >> 2u][j & 3u];
-          ${product.store(args)}
+          ${member.store(args)}
         }
       }
     }`;

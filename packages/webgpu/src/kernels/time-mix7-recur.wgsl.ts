@@ -7,7 +7,8 @@ import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
  *
  * A work group for each head of a slot; its threads keep the matrix in registers, four neighbours of a row
  * each, and walk the sequence in parts of a few tokens. Vectors of a part lie in memory of the work group;
- * what is elementwise is done for the whole part at once. Sums along a row go through subgroups that are
+ * what is elementwise is done for the whole part at once. One further work group for each head does that for
+ * padding rows, of which the recurrence reads zeros. Sums along a row go through subgroups that are
  * wide enough, else through memory of the work group. The state is read and written once.
  */
 export const timeMix7Recur: KernelMaker = ({ inputs, attributes }, capabilities) => {
@@ -72,21 +73,20 @@ ${rowSum}`,
   if (place >= ${(slots + 1) * heads}u) { return; }
   let slot = place / ${heads}u;
   let head = place % ${heads}u;
-  if (slot == ${slots}u) {
-    let padding = u32(${offsets!.at('slot')});
-    for (var i = padding * ${quads}u + thread; i < ${tokens * quads}u; i += ${threads}u) {
-      ${y!.name}[(i / ${quads}u) * ${width / 4}u + head * ${quads}u + i % ${quads}u] = vec4f();
-    }
-    return;
+  let is_padding = slot == ${slots}u;
+  if (thread == 0u) {
+    bounds = vec2u(u32(${offsets!.at('slot')}), ${tokens}u);
+    if (!is_padding) { bounds.y = u32(${offsets!.at('slot + 1u')}); }
   }
-  if (thread == 0u) { bounds = vec2u(u32(${offsets!.at('slot')}), u32(${offsets!.at('slot + 1u')})); }
   let range = workgroupUniformLoad(&bounds);
   let own = thread % ${quads}u;
   let own_row = thread / ${quads}u;
   var matrix: array<vec4f, ${steps}>;
-  for (var s = 0u; s < ${steps}u; s++) {
-    let row = min(own_row + s * ${rowsAtOnce}u, ${n - 1}u);
-    matrix[s] = ${state!.name}[(place * ${n}u + row) * ${quads}u + own];
+  if (!is_padding) {
+    for (var s = 0u; s < ${steps}u; s++) {
+      let row = min(own_row + s * ${rowsAtOnce}u, ${n - 1}u);
+      matrix[s] = ${state!.name}[(place * ${n}u + row) * ${quads}u + own];
+    }
   }
   for (var start = range.x; start < range.y; start += ${part}u) {
     let count = min(${part}u, range.y - start);
@@ -117,7 +117,7 @@ ${rowSum}`,
         let value = v_of[t * ${quads}u + (row >> 2u)][row & 3u];
         matrix[s] = matrix[s] * decay_of[at] + read * b_of[at] + value * k_of[at];
         let result = row_sum(dot(matrix[s], r_of[at]), thread);
-        if (own == 0u) { read_of[t * ${n}u + row] = result; }
+        if (own == 0u) { read_of[t * ${n}u + row] = select(result, 0.0, is_padding); }
       }
     }
     workgroupBarrier();
@@ -134,6 +134,7 @@ ${rowSum}`,
       let at = (start + i / ${quads}u) * ${width / 4}u + head * ${quads}u + q;
       ${y!.name}[at] = (normed + agreement * v_of[i]) * gate_of[i];`)}
   }
+  if (is_padding) { return; }
   for (var s = 0u; s < ${steps}u; s++) {
     let row = own_row + s * ${rowsAtOnce}u;
     if (row < ${n}u) { ${next!.name}[(place * ${n}u + row) * ${quads}u + own] = matrix[s]; }
