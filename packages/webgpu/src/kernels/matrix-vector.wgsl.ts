@@ -1,7 +1,15 @@
 import type { Argument } from '../argument.ts';
 import type { Pass } from '../kernel.ts';
 import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
-import { chunkQuads, chunkReader, chunkType, linesOf, unpacking } from './matrix.ts';
+import {
+  chunkBytes,
+  chunkDot,
+  chunkQuads,
+  chunkReader,
+  chunkType,
+  linesOf,
+  unpacking,
+} from './matrix.ts';
 import {
   byGroup,
   declareMember,
@@ -12,20 +20,30 @@ import {
   type Products,
 } from './product.ts';
 
-/** Rows of the weight that a work group multiplies at once: x is read once for all of them. */
-const rowsAtOnce = 4;
+/**
+ * Rows of the weight that a work group multiplies at once, for which x is read once, and its threads:
+ * what streams best on a large accelerator, for weights of 16 bits and more, of 8 and of 4.
+ */
+export const tuning = {
+  plain: { rowsAtOnce: 4, threads: 256 },
+  q8: { rowsAtOnce: 4, threads: 256 },
+  q4: { rowsAtOnce: 8, threads: 128 },
+};
 
 /**
  * Few rows of x [tokens ≤ 4, in] with a weight [out, in]: y[t, o] = Σ_i x[t, i] · W[o, i].
  *
- * A work group takes four rows of one weight, its threads side by side along them, so every load of the
+ * A work group takes some rows of one weight, its threads side by side along them, so every load of the
  * weight is a run of memory, read once: what is moved is the weight. x comes from the cache. Sums of the
  * threads meet through subgroups where there are some, else in memory of the work group.
  */
 export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
   const chunks = Math.max(...products.map(({ weight }) => linesOf(inputs[weight]!).chunks));
-  const threads = powerOfTwo(chunks, 32, Math.min(256, capabilities.threads));
+  const least = Math.min(...products.map(({ weight }) => chunkBytes(inputs[weight]!)));
+  const { rowsAtOnce, threads: most } =
+    least >= 16 ? tuning.plain : least === 8 ? tuning.q8 : tuning.q4;
+  const threads = powerOfTwo(chunks, 32, Math.min(most, capabilities.threads));
   const families = familiesOf(products, ({ out }) => Math.ceil(out / rowsAtOnce));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
@@ -69,7 +87,7 @@ export function matrixVector(all: Products): Pass {
         subgroups,
         module: wgsl`${unpacking(capabilities)}
 var<workgroup> parts: array<f32, ${partCount}>;
-${weights.map((weight) => chunkReader(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}
+${weights.map((weight) => (tokens === 1 ? chunkDot : chunkReader)(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}
 ${rowReaders(products, args.inputs)}
 fn finish(group_index: u32, t: u32, row: u32, value: f32) {
   ${byGroup(
@@ -81,7 +99,7 @@ fn finish(group_index: u32, t: u32, row: u32, value: f32) {
         main: wgsl`
   let group_index = ${flatGroup};
   var sums: array<f32, ${cells}>;
-  ${byGroup(families, (family) => body(family, threads, tokens, args.inputs))}
+  ${byGroup(families, (family) => body(family, rowsAtOnce, threads, tokens, args.inputs))}
   ${sums}`,
       };
     },
@@ -91,6 +109,7 @@ fn finish(group_index: u32, t: u32, row: u32, value: f32) {
 /** Sums of one product: each chunk of the rows once, with the same chunk of every row of x. */
 function body(
   family: Family,
+  rowsAtOnce: number,
   threads: number,
   tokens: number,
   inputs: readonly Argument[],
@@ -105,7 +124,13 @@ function body(
     let row = (group_index - m_start) * ${rowsAtOnce}u;
     ${rows.map((r) => `let line${r} = m_firstOut + min(row + ${r}u, m_out - 1u);`).join(' ')}
     for (var c = thread; c < ${chunks}u; c += ${threads}u) {
-      ${rows.map((r) => `let w${r} = chunk_${weight}(line${r}, c);`).join('\n      ')}
+      ${
+        tokens === 1
+          ? `let low = quad_${x}(m_firstRow, 4u * ${first} + m_firstColumn);
+      let high = quad_${x}(m_firstRow, 4u * ${second} + m_firstColumn);
+      let sum = dot(low + high, vec4f(1.0));
+      ${rows.map((r) => `sums[${r}] += chunk_${weight}(line${r}, c, low, high, sum);`).join('\n      ')}`
+          : `${rows.map((r) => `let w${r} = chunk_${weight}(line${r}, c);`).join('\n      ')}
       ${each
         .map(
           (t) => `{
@@ -114,7 +139,8 @@ function body(
         ${rows.map((r) => `sums[${t * rowsAtOnce + r}] += dot(w${r}[0], low) + dot(w${r}[1], high);`).join('\n        ')}
       }`,
         )
-        .join('\n      ')}
+        .join('\n      ')}`
+      }
     }`;
 }
 

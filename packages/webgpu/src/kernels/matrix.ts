@@ -77,12 +77,13 @@ fn signed_bytes(word: u32) -> vec4f {
       : 'return vec4f((vec4i(i32(word)) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));'
   }
 }
+// The low halves of four bytes: quants + 8.
 fn low_nibbles(word: u32) -> vec4f {
   let each = word & 0x0f0f0f0fu;
   ${
     unpack4x8
-      ? 'return vec4f(unpack4xU8(each)) - 8.0;'
-      : 'return vec4f((vec4u(each) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(15u)) - 8.0;'
+      ? 'return vec4f(unpack4xU8(each));'
+      : 'return vec4f((vec4u(each) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(15u));'
   }
 }
 `;
@@ -122,7 +123,7 @@ ${head}
 ${head}
   let word = ${x.name}[line * ${chunks}u + chunk];
   let scale = ${scale};
-  return mat2x4f(scale * low_nibbles(word), scale * low_nibbles(word >> 4u));
+  return mat2x4f(scale * (low_nibbles(word) - 8.0), scale * (low_nibbles(word >> 4u) - 8.0));
 }`;
   }
   if (dtype === 'f32') {
@@ -138,6 +139,37 @@ ${head}
 ${head}
   let words = ${x.name}[line * ${chunks}u + chunk];
   return mat2x4f(${wide}(words.xy), ${wide}(words.zw));
+}`;
+}
+
+/**
+ * `fn NAME(line: u32, chunk: u32, low: vec4f, high: vec4f, sum: f32) -> f32`: the product of a chunk with
+ * the eight numbers that meet it, whose sum is `sum`. Scales, and the eight that 4-bit quants are off by,
+ * are taken once a chunk and not once a number.
+ */
+export function chunkDot(name: string, x: Argument): string {
+  const { dtype } = x.spec;
+  const head = `fn ${name}(line: u32, chunk: u32, low: vec4f, high: vec4f, sum: f32) -> f32 {`;
+  if (!isPacked(dtype) || dtype.scale === 'f32') {
+    return wgsl`${chunkReader(`${name}_chunk`, x)}
+${head}
+  let w = ${name}_chunk(line, chunk);
+  return dot(w[0], low) + dot(w[1], high);
+}`;
+  }
+  const { chunks } = linesOf(x.spec);
+  const scale = halfWord(x, dtype, `(line * ${chunks / 4}u + chunk / 4u)`);
+  const load = `${x.name}[line * ${chunks}u + chunk]`;
+  return dtype.bits === 8
+    ? wgsl`
+${head}
+  let words = ${load};
+  return ${scale} * (dot(signed_bytes(words.x), low) + dot(signed_bytes(words.y), high));
+}`
+    : wgsl`
+${head}
+  let word = ${load};
+  return ${scale} * (dot(low_nibbles(word), low) + dot(low_nibbles(word >> 4u), high) - 8.0 * sum);
 }`;
 }
 
@@ -159,7 +191,7 @@ ${head}
     dtype.bits === 8
       ? `return ${scale} * signed_bytes(${x.name}[line * ${quads}u + quad]);`
       : `let word = ${x.name}[line * ${quads / 2}u + (quad >> 3u) * 4u + (quad & 3u)];
-  return ${scale} * low_nibbles(word >> (quad & 4u));`
+  return ${scale} * (low_nibbles(word >> (quad & 4u)) - 8.0);`
   }
 }`;
   }

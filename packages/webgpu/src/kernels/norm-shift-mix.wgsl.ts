@@ -38,7 +38,7 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
   return {
     passes: [
       {
-        grid: gridOf(tokens + slots),
+        grid: tokens === 1 && slots === 1 ? [1, 1, 1] : gridOf(tokens + slots),
         threads,
         types,
         source: ({ inputs: [x, weight, bias, mixes, state, offsets, delta], outputs: [out, mixed, next] }) => {
@@ -52,6 +52,28 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
     let ${name}_scale = 1.0 / sqrt(${total(`${name}_squares`)} / ${float(width)} + ${float(attributes['epsilon'] as number)});`;
           const normed = (name: string): string =>
             `((${name}[e] - ${name}_mean) * ${name}_scale * ${weight!.name}[i] + ${bias!.name}[i])`;
+          const mixing = wgsl`
+  for (var mix = 0u; mix < ${count}u; mix++) {
+    ${loop(`${mixed!.name}[(mix * ${tokens}u + t) * ${size}u + i] = own[e] + (shifted[e] - own[e]) * ${mixes!.name}[mix * ${size}u + i];`)}
+  }`;
+          if (tokens === 1 && slots === 1) {
+            // Decode: nothing to look for, so everything is loaded side by side.
+            return {
+              subgroups,
+              module: reduction('total', threads, '+', subgroups),
+              main: wgsl`
+  let t = 0u;
+  if (group.x > 0u) { return; }
+  let is_empty = ${offsets!.at('1u')} == 0;
+  var own: array<${type}, ${each}>;
+  var shifted: array<${type}, ${each}>;
+  ${loop(`shifted[e] = ${state!.name}[i];`)}
+  let row = 0u;
+  ${norm('own')}
+  ${loop(`${out!.name}[i] = own[e]; own[e] = ${normed('own')}; ${next!.name}[i] = select(own[e], shifted[e], is_empty); if (is_empty) { shifted[e] = ${type}(); }`)}
+  ${mixing}`,
+            };
+          }
           return {
             subgroups,
             module: `${reduction('total', threads, '+', subgroups)}
@@ -97,9 +119,7 @@ var<workgroup> found: vec3u;`,
     ${norm('shifted')}
     ${loop(`shifted[e] = ${normed('shifted')};`)}
   }
-  for (var mix = 0u; mix < ${count}u; mix++) {
-    ${loop(`${mixed!.name}[(mix * ${tokens}u + t) * ${size}u + i] = own[e] + (shifted[e] - own[e]) * ${mixes!.name}[mix * ${size}u + i];`)}
-  }`,
+  ${mixing}`,
           };
         },
       },

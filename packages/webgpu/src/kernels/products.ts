@@ -9,7 +9,7 @@ export const vectorRows = 4;
 
 /** The dispatches of some products, by how many rows there are and how the weights lie. */
 export function passesOf(all: Products): { passes: readonly Pass[]; scratchBytes: number } {
-  if (all.tokens > vectorRows) return { passes: [tiledProduct(all)], scratchBytes: 0 };
+  if (all.tokens > vectorRows) return tiledProduct(all);
   if (all.products.every(({ transposed }) => transposed)) return transposedProduct(all);
   return { passes: [matrixVector(all)], scratchBytes: 0 };
 }

@@ -2,16 +2,17 @@ import { elementCount } from '@rwkv-js/tensor';
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 
-/** Thresholds that one search through the scores tells apart. */
-const ways = 15;
+/** Bits of the keys by which distances are told apart. */
+const keyBits = 30;
 
 /**
  * Draws a token for each row of logits; see core's operation. A work group a row; scores after penalties
  * lie in the working memory [rows, vocabulary], as distances from the largest.
  *
- * Nothing is sorted. Which scores nucleus and topK keep is found as a threshold: the bits of a distance
- * grow with it, so eight searches, each of which tells sixteen ranges apart, find it to the bit. The draw
- * itself is a race, of which the largest wins. Sums have a fixed order, so a draw is always the same.
+ * Nothing is sorted. What nucleus and topK keep is found as a threshold: distances become integer keys,
+ * and three or four histograms, each within the bin that the one before found, tell the key at which the
+ * sum is reached. Shares are integers too, so sums do not depend on an order, and a draw is always the
+ * same. The draw itself is a race, of which the largest wins.
  */
 export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
   const [rows, vocabulary] = inputs[0]!.shape as [number, number];
@@ -73,29 +74,28 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
   if (temperature > 0.0) {
     // From here on: distances from the largest, at least 0.
     var sum = 0.0;
+    var far = 0.0;
     for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
       let score = ${scratch}[first + i];
-      let distance = select(select(top.score - score, 0.0, score == top.score), endless, score == never);
+      var distance = select(top.score - score, 0.0, score == top.score);
+      if (score == never) { distance = endless; } else { far = max(far, distance); }
       ${scratch}[first + i] = distance;
       sum += share_of(distance);
     }
     let total = total_of(sum, thread);
-    // The largest distance that stays, as bits; and of those just as far, how many of the first.
-    var limit = ${bits('endless')} - 1u;
+    let reach = 1.0 / max(farthest_of(far, thread), 1e-30);
+    // The largest key that stays; and of those with just this key, how many of the first.
+    var limit = ${2 ** keyBits - 1}u;
     var ties = ${vocabulary}u;
     if (chosen[1] < 1.0) {
-      limit = find_share(first, chosen[1] * total, thread);
+      limit = find(first, u32(chosen[1] * ${2 ** 30}.0), ${2 ** 30}.0 / total, reach, thread).key;
     }
-    let top_k = u32(clamp(chosen[2], 0.0, 4e9));
+    let top_k = u32(clamp(chosen[2], 0.0, 1e9));
     if (top_k > 0u) {
-      let nearest = find_count(first, f32(top_k), thread);
-      if (nearest <= limit) {
-        limit = nearest;
-        var nearer = 0.0;
-        for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
-          nearer += select(0.0, 1.0, ${bits(`${scratch}[first + i]`)} < limit);
-        }
-        ties = top_k - u32(total_of(nearer, thread));
+      let nearest = find(first, top_k, 0.0, reach, thread);
+      if (nearest.key <= limit) {
+        limit = nearest.key;
+        ties = top_k - nearest.before;
       }
     }
     // Of equals at the limit the first stay: the last place that does.
@@ -107,7 +107,7 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
         let middle = (low + high) / 2u;
         var equals = 0.0;
         for (var i = thread; i <= middle; i += ${threads}u) {
-          equals += select(0.0, 1.0, ${bits(`${scratch}[first + i]`)} == limit);
+          equals += select(0.0, 1.0, key_of(${scratch}[first + i], reach) == limit);
         }
         if (u32(total_of(equals, thread)) >= ties) { high = middle; } else { low = middle + 1u; }
       }
@@ -118,8 +118,8 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
     let position = ${random!.at('2u * u32(slot) + 1u')};
     for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
       let distance = ${scratch}[first + i];
-      let key = ${bits('distance')};
-      if (key < limit || (key == limit && i <= last)) {
+      let key = key_of(distance, reach);
+      if (distance < endless && (key < limit || (key == limit && i <= last))) {
         let chance = gumbel(random_bits(bitcast<u32>(seed), bitcast<u32>(position), i));
         winner = better(winner, Best(chance - distance / temperature, i));
       }
@@ -142,36 +142,28 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
     ],
   };
 
-  function bits(value: string): string {
-    return `bitcast<u32>(${value})`;
-  }
-
   function shared(size: number): string {
-    // The least distance, as bits, within which the weights add up to `wanted`.
-    const finder = (name: string, weight: string): string => wgsl`
-fn ${name}(first: u32, wanted: f32, thread: u32) -> u32 {
-  var base = 0u;
-  for (var shift = 32u; shift > 0u;) {
-    shift -= 4u;
-    var within = array<f32, ${ways}>();
+    const levels: string[] = [];
+    const perLevel = Math.log2(size);
+    for (let left = keyBits; left > 0; left -= perLevel) {
+      const shift = Math.max(0, left - perLevel);
+      levels.push(wgsl`
+  {
+    atomicStore(&bins[thread], 0u);
+    workgroupBarrier();
     for (var i = thread; i < ${vocabulary}u; i += ${size}u) {
       let distance = scratch[first + i];
-      let key = bitcast<u32>(distance);
-      let weight = ${weight};
-      for (var w = 0u; w < ${ways}u; w++) {
-        // The w-th range ends before base + (w + 1) << shift.
-        within[w] += select(0.0, weight, key < base + ((w + 1u) << shift));
+      let key = key_of(distance, reach);
+      // Only what lies in the bin that was found; at the first level everything does.
+      if (distance < endless && ${left === keyBits ? 'true' : `(key >> ${left}u) == found.key`}) {
+        let share = select(u32(share_of(distance) * scale + 0.5), 1u, scale == 0.0);
+        atomicAdd(&bins[(key >> ${shift}u) & ${2 ** (left - shift) - 1}u], share);
       }
     }
-    var passed = 0u;
-    for (var w = 0u; w < ${ways}u; w++) {
-      if (total_of(within[w], thread) < wanted) { passed = w + 1u; }
+    workgroupBarrier();
+    found = bin_of(found, wanted, ${left - shift}u, thread);
+  }`);
     }
-    base += passed << shift;
-  }
-  // Rounding may leave the sum of all below what is wanted of it.
-  return min(base, bitcast<u32>(endless) - 1u);
-}`;
     return wgsl`
 struct Best { score: f32, token: u32 }
 // Lower than any score, and farther than any distance; both finite, as WebGPU promises little of infinity.
@@ -205,8 +197,48 @@ fn total_of(own: f32, thread: u32) -> f32 {
   }
   return workgroupUniformLoad(&sums[0]);
 }
-${finder('find_share', 'share_of(distance)')}
-${finder('find_count', '1.0')}
+var<workgroup> bins: array<atomic<u32>, ${size}>;
+var<workgroup> running: array<u32, ${size}>;
+var<workgroup> chosen_bin: Found;
+// A key, or its first bits, and the sum of what is nearer.
+struct Found { key: u32, before: u32 }
+fn farthest_of(own: f32, thread: u32) -> f32 {
+  sums[thread] = own;
+  workgroupBarrier();
+  for (var half = ${size / 2}u; half > 0u; half >>= 1u) {
+    if (thread < half) { sums[thread] = max(sums[thread], sums[thread + half]); }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&sums[0]);
+}
+fn key_of(distance: f32, reach: f32) -> u32 {
+  return u32(min(distance * reach, 1.0) * ${2 ** keyBits - 128}.0);
+}
+// The bin in which the sum reaches what is wanted; the last that holds anything, where it never does.
+fn bin_of(found: Found, wanted: u32, width: u32, thread: u32) -> Found {
+  let own = atomicLoad(&bins[thread]);
+  running[thread] = own;
+  if (thread == 0u) { chosen_bin = Found(found.key << width, found.before); }
+  workgroupBarrier();
+  for (var step = 1u; step < ${size}u; step <<= 1u) {
+    var before = 0u;
+    if (thread >= step) { before = running[thread - step]; }
+    workgroupBarrier();
+    running[thread] += before;
+    workgroupBarrier();
+  }
+  let end = found.before + running[thread];
+  let all = found.before + running[${size - 1}u];
+  let goal = min(wanted, all);
+  if (own > 0u && end >= goal && end - own < goal) { chosen_bin = Found((found.key << width) | thread, end - own); }
+  return workgroupUniformLoad(&chosen_bin);
+}
+// The least key within which shares (times a scale) or, with scale 0, tokens add up to what is wanted.
+fn find(first: u32, wanted: u32, scale: f32, reach: f32, thread: u32) -> Found {
+  var found = Found(0u, 0u);
+  ${levels.join('')}
+  return found;
+}
 // pcg3d, as core/src/ops/random.ts.
 fn random_bits(seed: u32, position: u32, token: u32) -> u32 {
   var x = seed * 1664525u + 1013904223u;

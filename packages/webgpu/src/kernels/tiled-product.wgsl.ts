@@ -1,5 +1,5 @@
-import type { Pass, ShaderArguments } from '../kernel.ts';
-import { wgsl } from '../wgsl.ts';
+import type { Pass } from '../kernel.ts';
+import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 import { quadReader, quadType, unpacking } from './matrix.ts';
 import {
   byGroup,
@@ -21,14 +21,17 @@ interface Tile {
   readonly ofThread: readonly [rows: number, columns: number];
 }
 
-function tileFor(tokens: number, outs: number, memory: number): Tile {
-  if (tokens <= 16) return { rows: 16, columns: 32, depth: 32, ofThread: [4, 4] };
-  if (tokens <= 32) return { rows: 32, columns: 32, depth: 32, ofThread: [4, 4] };
-  if (tokens >= 128 && memory >= 16384 && (tokens / 128) * (outs / 128) >= 100) {
-    return { rows: 128, columns: 128, depth: 16, ofThread: [8, 8] };
+function tileFor(tokens: number, memory: number): Tile {
+  if (tokens <= 16) return { rows: 16, columns: 64, depth: 32, ofThread: [4, 4] };
+  if (tokens <= 32) return { rows: 32, columns: 64, depth: 32, ofThread: [8, 4] };
+  if (tokens < 128 || memory < 16384) {
+    return { rows: 64, columns: 64, depth: 32, ofThread: [8, 4] };
   }
-  return { rows: 64, columns: 64, depth: 32, ofThread: [8, 4] };
+  return { rows: 128, columns: 128, depth: 16, ofThread: [8, 8] };
 }
+
+/** Threads that keep a large accelerator busy. */
+const enoughThreads = 2 ** 16;
 
 /**
  * Many rows of x [tokens, in] with a weight [out, in] or, transposed, [in, out].
@@ -36,11 +39,15 @@ function tileFor(tokens: number, outs: number, memory: number): Tile {
  * A work group makes a tile of the result. Parts of x and of the weight, widened to f32, lie in memory of
  * the work group, four numbers of a row of the tile together, while every thread adds their products to
  * its own small block. The weight is read once for each tile of rows, x once for each tile of columns.
+ *
+ * Where there are few tiles, work groups share the depth of one and leave parts in the working memory
+ * [slices, tokens, outs], which a second dispatch adds up and finishes; so it is, too, where a kernel has
+ * several products, whose ends are worth no place in every thread's text.
  */
-export function tiledProduct(all: Products): Pass {
+export function tiledProduct(all: Products): { passes: readonly Pass[]; scratchBytes: number } {
   const { products, inputs, tokens, capabilities } = all;
   const outs = products.reduce((sum, { out }) => sum + out, 0);
-  const tile = tileFor(tokens, outs, capabilities.workgroupMemory);
+  const tile = tileFor(tokens, capabilities.workgroupMemory);
   const { rows, columns, depth } = tile;
   const [own, across] = tile.ofThread;
   const threads = (rows / own) * (columns / across);
@@ -51,8 +58,16 @@ export function tiledProduct(all: Products): Pass {
     if (type) types[weight] = type;
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
-  return {
-    grid: [families.at(-1)!.end, Math.ceil(tokens / rows), 1],
+  const groups = families.at(-1)!.end * Math.ceil(tokens / rows);
+  const least = Math.min(...products.map((product) => product.depth));
+  const slices = Math.max(
+    1,
+    Math.min(Math.ceil(enoughThreads / threads / groups), Math.floor(least / (4 * depth)), 16),
+  );
+  const deferred = slices > 1 || products.length > 1;
+  const members = families.flatMap((family) => family.members);
+  const first: Pass = {
+    grid: [families.at(-1)!.end, Math.ceil(tokens / rows), slices],
     threads,
     types,
     source: (args) => ({
@@ -60,7 +75,12 @@ export function tiledProduct(all: Products): Pass {
 var<workgroup> tile_x: array<vec4f, ${(rows * depth) / 4}>;
 var<workgroup> tile_w: array<vec4f, ${(columns * depth) / 4}>;
 ${[...new Set(products.map(({ weight }) => weight))].map((weight) => quadReader(`weight_${weight}`, args.inputs[weight]!)).join('\n')}
-${rowReaders(products, args.inputs)}`,
+${rowReaders(products, args.inputs)}
+fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
+  if (t < ${tokens}u && o < out) {
+    ${deferred ? `${args.scratch}[(slice * ${tokens}u + t) * ${outs}u + base + o] = value;` : products[0]!.store(args)}
+  }
+}`,
       main: wgsl`
   var sums: array<array<vec4f, ${across / 4}>, ${own}>;
   let first_row = group.y * ${rows}u;
@@ -68,19 +88,61 @@ ${rowReaders(products, args.inputs)}`,
   let block_row = (thread / ${columns / across}u) * ${own}u;
   let block_column = (thread % ${columns / across}u) * 4u;
   let group_index = group.x;
-  ${byGroup(families, (family) => body(family, tile, threads, tokens))}
+  ${byGroup(families, (family) => body(family, tile, slices, threads, tokens))}
+  var base = 0u;
+  var out = 0u;
+  var first_out = 0u;
   ${byGroup(
-    families.flatMap(({ members }) => members),
-    (member) => finish(member, tile, tokens, args),
-  )}`,
+    members,
+    (member) =>
+      `base = ${baseOf(members, member)}u; out = ${member.out}u; first_out = (group_index - ${member.start}u) * ${columns}u;`,
+  )}
+  ${range(own)
+    .flatMap((i) =>
+      range(across).map(
+        (j) =>
+          `put(group.z, base, out, first_row + block_row + ${i}u, first_out + block_column + ${(j >> 2) * (columns / across) * 4 + (j & 3)}u, sums[${i}][${j >> 2}][${j & 3}]);`,
+      ),
+    )
+    .join('\n  ')}`,
     }),
   };
+  if (!deferred) return { passes: [first], scratchBytes: 0 };
+  const cells = tokens * outs;
+  const second: Pass = {
+    grid: gridOf(Math.ceil(cells / 256)),
+    threads: 256,
+    source: (args) => ({
+      main: wgsl`
+  let cell = ${flatGroup} * 256u + thread;
+  if (cell >= ${cells}u) { return; }
+  var value = 0.0;
+  for (var slice = 0u; slice < ${slices}u; slice++) { value += ${args.scratch}[slice * ${cells}u + cell]; }
+  let t = cell / ${outs}u;
+  let column = cell % ${outs}u;
+  ${members
+    .map(
+      (member) => `if (column >= ${baseOf(members, member)}u && column < ${baseOf(members, member) + member.out}u) {
+    let o = column - ${baseOf(members, member)}u;
+    ${member.store(args)}
+  }`,
+    )
+    .join('\n  ')}`,
+    }),
+  };
+  return { passes: [first, second], scratchBytes: 4 * slices * cells };
+}
+
+/** Where a product's results begin in the working memory. */
+function baseOf(members: readonly Member[], member: Member): number {
+  return members.slice(0, members.indexOf(member)).reduce((sum, { out }) => sum + out, 0);
 }
 
 /** Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. */
 function body(
   family: Family,
   { rows, columns, depth, ofThread: [own, across] }: Tile,
+  slices: number,
   threads: number,
   tokens: number,
 ): string {
@@ -114,7 +176,14 @@ function body(
       );
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'depth', 'firstOut', 'out'])}
     let first_out = (group_index - m_start) * ${columns}u;
-    for (var k = 0u; k < m_depth; k += ${depth}u) {
+    ${
+      slices === 1
+        ? 'let end = m_depth; let begin = 0u;'
+        : `let share = ((m_depth + ${slices * depth - 1}u) / ${slices * depth}u) * ${depth}u;
+    let begin = group.z * share;
+    let end = min(begin + share, m_depth);`
+    }
+    for (var k = begin; k < end; k += ${depth}u) {
       ${fill(rows, ofX, 'tile_x')}
       ${ofWeight}
       workgroupBarrier();
@@ -132,26 +201,6 @@ function body(
           .join(' ')}
       }
       workgroupBarrier();
-    }`;
-}
-
-function finish(
-  member: Member,
-  { columns, ofThread: [own, across] }: Tile,
-  tokens: number,
-  args: ShaderArguments,
-): string {
-  return wgsl`let first_out = (group_index - ${member.start}u) * ${columns}u;
-    for (var i = 0u; i < ${own}u; i++) {
-      let t = first_row + block_row + i;
-      if (t >= ${tokens}u) { break; }
-      for (var j = 0u; j < ${across}u; j++) {
-        let o = first_out + block_column + (j >> 2u) * ${(columns / across) * 4}u + (j & 3u);
-        if (o < ${member.out}u) {
-          let value = sums[i][j >> 2u][j & 3u];
-          ${member.store(args)}
-        }
-      }
     }`;
 }
 

@@ -20,7 +20,10 @@ export const timeMix7Recur: KernelMaker = ({ inputs, attributes }, capabilities)
   const rowsAtOnce = Math.max(1, Math.min(n, Math.floor(256 / quads)));
   const threads = rowsAtOnce * quads;
   const steps = Math.ceil(n / rowsAtOnce);
-  const part = Math.max(1, Math.min(4, tokens));
+  // Vectors and sums of one token, in bytes.
+  const bytes = 4 * (8 * n + 2 * quads);
+  const memory = Math.min(capabilities.workgroupMemory, 40960) - 4096;
+  const part = Math.max(1, Math.min(16, tokens, Math.floor(memory / bytes)));
   const shuffles = capabilities.subgroups && quads <= capabilities.narrowestSubgroup && isPowerOfTwo(quads);
   const rowSum = shuffles
     ? wgsl`
@@ -74,11 +77,6 @@ ${rowSum}`,
   let slot = place / ${heads}u;
   let head = place % ${heads}u;
   let is_padding = slot == ${slots}u;
-  if (thread == 0u) {
-    bounds = vec2u(u32(${offsets!.at('slot')}), ${tokens}u);
-    if (!is_padding) { bounds.y = u32(${offsets!.at('slot + 1u')}); }
-  }
-  let range = workgroupUniformLoad(&bounds);
   let own = thread % ${quads}u;
   let own_row = thread / ${quads}u;
   var matrix: array<vec4f, ${steps}>;
@@ -88,6 +86,11 @@ ${rowSum}`,
       matrix[s] = ${state!.name}[(place * ${n}u + row) * ${quads}u + own];
     }
   }
+  if (thread == 0u) {
+    bounds = vec2u(u32(${offsets!.at('slot')}), ${tokens}u);
+    if (!is_padding) { bounds.y = u32(${offsets!.at('slot + 1u')}); }
+  }
+  let range = workgroupUniformLoad(&bounds);
   for (var start = range.x; start < range.y; start += ${part}u) {
     let count = min(${part}u, range.y - start);
     ${everyQuad(`let at = (start + i / ${quads}u) * ${width / 4}u + head * ${quads}u + q;

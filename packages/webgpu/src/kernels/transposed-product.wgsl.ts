@@ -1,6 +1,6 @@
 import type { Pass } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
-import { chunkBytes, chunkQuads, chunkReader, chunkType, linesOf, unpacking } from './matrix.ts';
+import { chunkQuads, chunkReader, chunkType, linesOf, unpacking } from './matrix.ts';
 import type { Product, Products } from './product.ts';
 
 /** Work groups from which a large accelerator is busy. */
@@ -16,8 +16,8 @@ const enoughGroups = 512;
  */
 export function transposedProduct(all: Products): { passes: readonly Pass[]; scratchBytes: number } {
   const { products, inputs, tokens, capabilities } = all;
-  const threads = Math.min(256, capabilities.threads);
-  const across = Math.max(...products.map(({ weight }) => chunkBytes(inputs[weight]!))) >= 16 ? 8 : 16;
+  const threads = Math.min(512, capabilities.threads);
+  const across = 8;
   const blocksOf = ({ out }: Product): number => Math.ceil(out / (8 * across));
   const [single] = products;
   const slices =
@@ -61,9 +61,9 @@ ${[...new Set(products.map(({ weight }) => weight))].map((weight) => chunkReader
     .map((product, p) => {
       const { x, weight, depth, firstRow, firstColumn, firstOut, activation } = product;
       const width = inputs[x]!.shape.at(-1)!;
-      const value = (t: number): string =>
+      const value = (t: number, k: string): string =>
         (activation ?? ((plain: string): string => plain))(
-          args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k`),
+          args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + ${k}`),
         );
       const { chunks } = linesOf(inputs[weight]!);
       const share = Math.ceil(depth / slices);
@@ -74,12 +74,18 @@ ${[...new Set(products.map(({ weight }) => weight))].map((weight) => chunkReader
     let begin = (place % ${slices}u) * ${share}u;
     let end = min(begin + ${share}u, ${depth}u);
     if (chunk < ${chunks}u) {
-      for (var k = begin + deep; k < end; k += ${threads / across}u) {
-        ${tokensOf.map((t) => `let x${t} = ${value(t)};`).join(' ')}
-        if (${tokensOf.map((t) => `x${t} != 0.0`).join(' || ')}) {
-          let w = chunk_${weight}(${firstOut}u + k, chunk);
-          ${tokensOf.map((t) => `low[${t}] += x${t} * w[0]; high[${t}] += x${t} * w[1];`).join(' ')}
-        }
+      // Lines are read four at a time, so that loads wait side by side.
+      for (var k = begin + deep; k < end; k += ${4 * (threads / across)}u) {
+        ${[0, 1, 2, 3]
+          .map((u) =>
+            wgsl`let k${u} = min(k + ${u * (threads / across)}u, end - 1u);
+        ${tokensOf.map((t) => `var x${t}_${u} = ${value(t, `k${u}`)};`).join(' ')}
+        ${u === 0 ? '' : `if (k + ${u * (threads / across)}u >= end) { ${tokensOf.map((t) => `x${t}_${u} = 0.0;`).join(' ')} }`}
+        var w${u} = mat2x4f();
+        if (${tokensOf.map((t) => `x${t}_${u} != 0.0`).join(' || ')}) { w${u} = chunk_${weight}(${firstOut}u + k${u}, chunk); }`,
+          )
+          .join('\n        ')}
+        ${[0, 1, 2, 3].map((u) => tokensOf.map((t) => `low[${t}] += x${t}_${u} * w${u}[0]; high[${t}] += x${t}_${u} * w${u}[1];`).join(' ')).join('\n        ')}
       }
     }
   }`;
