@@ -65,7 +65,9 @@ const tokenLogProbability: KernelMaker = ({ inputs }) => {
 };
 
 /** factor · (onehot(token) − softmax(logits)) for each row. */
-function backward(factor: (flow: Argument, targets: Argument, rows: number) => string): KernelMaker {
+function backward(
+  factor: (flow: Argument, targets: Argument, rows: number) => string,
+): KernelMaker {
   return ({ inputs }) => {
     const shape = sizes(inputs[0]!.shape);
     return {

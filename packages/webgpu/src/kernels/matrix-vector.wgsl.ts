@@ -59,36 +59,45 @@ export function matrixVector(all: Products): Pass {
     source: (args) => {
       const weights = [...new Set(products.map(({ weight }) => weight))];
       const { subgroups } = capabilities;
+      const partsOf = Math.max(1, threads / 4);
+      const every = Array.from({ length: cells }, (_, cell) => cell);
+      // Every sum has a name of its own: an array that is indexed in a loop would lie in slow memory.
       const sums = subgroups
         ? wgsl`
-  for (var cell = 0u; cell < ${cells}u; cell++) {
-    let sum = subgroupAdd(sums[cell]);
-    if (lane == 0u) { parts[cell * ${Math.max(1, threads / 4)}u + thread / lanes] = sum; }
+  ${every.map((cell) => `let all_${cell} = subgroupAdd(sum_${cell});`).join('\n  ')}
+  if (lane == 0u) {
+    ${every.map((cell) => `parts[${cell * partsOf}u + thread / lanes] = all_${cell};`).join('\n    ')}
   }
   workgroupBarrier();
   if (thread < ${cells}u) {
     var value = 0.0;
-    for (var i = 0u; i < (${threads}u + lanes - 1u) / lanes; i++) { value += parts[thread * ${Math.max(1, threads / 4)}u + i]; }
+    for (var i = 0u; i < (${threads}u + lanes - 1u) / lanes; i++) { value += parts[thread * ${partsOf}u + i]; }
     finish(group_index, thread / ${rowsAtOnce}u, thread % ${rowsAtOnce}u, value);
   }`
-        : wgsl`
-  for (var cell = 0u; cell < ${cells}u; cell++) {
-    parts[thread] = sums[cell];
+        : every
+            .map(
+              (cell) => wgsl`
+  parts[thread] = sum_${cell};
+  workgroupBarrier();
+  for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
+    if (thread < half) { parts[thread] += parts[thread + half]; }
     workgroupBarrier();
-    for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
-      if (thread < half) { parts[thread] += parts[thread + half]; }
-      workgroupBarrier();
-    }
-    if (thread == 0u) { finish(group_index, cell / ${rowsAtOnce}u, cell % ${rowsAtOnce}u, parts[0]); }
-    workgroupBarrier();
-  }`;
+  }
+  if (thread == 0u) { finish(group_index, ${Math.floor(cell / rowsAtOnce)}u, ${cell % rowsAtOnce}u, parts[0]); }
+  workgroupBarrier();`,
+            )
+            .join('');
       const partCount = subgroups ? cells * Math.max(1, threads / 4) : threads;
       return {
         subgroups,
         module: wgsl`${unpacking(capabilities)}
 var<workgroup> parts: array<f32, ${partCount}>;
 ${weights.map((weight) => (tokens === 1 ? chunkDot : chunkReader)(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}
-${rowReaders(products, args.inputs)}
+${rowReaders(
+  products,
+  args.inputs,
+  products.every(({ weight }) => linesOf(inputs[weight]!).length % 8 === 0),
+)}
 fn finish(group_index: u32, t: u32, row: u32, value: f32) {
   ${byGroup(
     families.flatMap(({ members }) => members),
@@ -98,7 +107,7 @@ fn finish(group_index: u32, t: u32, row: u32, value: f32) {
 }`,
         main: wgsl`
   let group_index = ${flatGroup};
-  var sums: array<f32, ${cells}>;
+  ${every.map((cell) => `var sum_${cell} = 0.0;`).join(' ')}
   ${byGroup(families, (family) => body(family, rowsAtOnce, threads, tokens, args.inputs))}
   ${sums}`,
       };
@@ -129,18 +138,17 @@ function body(
           ? `let low = quad_${x}(m_firstRow, 4u * ${first} + m_firstColumn);
       let high = quad_${x}(m_firstRow, 4u * ${second} + m_firstColumn);
       let sum = dot(low + high, vec4f(1.0));
-      ${rows.map((r) => `sums[${r}] += chunk_${weight}(line${r}, c, low, high, sum);`).join('\n      ')}`
+      ${rows.map((r) => `sum_${r} += chunk_${weight}(line${r}, c, low, high, sum);`).join('\n      ')}`
           : `${rows.map((r) => `let w${r} = chunk_${weight}(line${r}, c);`).join('\n      ')}
       ${each
         .map(
           (t) => `{
         let low = quad_${x}(m_firstRow + ${t}u, 4u * ${first} + m_firstColumn);
         let high = quad_${x}(m_firstRow + ${t}u, 4u * ${second} + m_firstColumn);
-        ${rows.map((r) => `sums[${t * rowsAtOnce + r}] += dot(w${r}[0], low) + dot(w${r}[1], high);`).join('\n        ')}
+        ${rows.map((r) => `sum_${t * rowsAtOnce + r} += dot(w${r}[0], low) + dot(w${r}[1], high);`).join('\n        ')}
       }`,
         )
         .join('\n      ')}`
       }
     }`;
 }
-

@@ -99,8 +99,7 @@ export function chunkReader(name: string, x: Argument): string {
   const head = `fn ${name}(line: u32, chunk: u32) -> mat2x4f {`;
   if (chunkType(x.spec) === undefined) {
     const place = lineAt(x.spec);
-    const each = (i: number): string =>
-      `at_or_zero_${name}(line, 8u * chunk + ${i}u)`;
+    const each = (i: number): string => `at_or_zero_${name}(line, 8u * chunk + ${i}u)`;
     return wgsl`
 fn at_or_zero_${name}(line: u32, i: u32) -> f32 {
   if (i >= ${length}u) { return 0.0; }

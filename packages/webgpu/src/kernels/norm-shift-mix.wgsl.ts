@@ -41,7 +41,10 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
         grid: tokens === 1 && slots === 1 ? [1, 1, 1] : gridOf(tokens + slots),
         threads,
         types,
-        source: ({ inputs: [x, weight, bias, mixes, state, offsets, delta], outputs: [out, mixed, next] }) => {
+        source: ({
+          inputs: [x, weight, bias, mixes, state, offsets, delta],
+          outputs: [out, mixed, next],
+        }) => {
           const row = `row * ${size}u + i`;
           const norm = (name: string): string => wgsl`
     var ${name}_sum = 0.0;

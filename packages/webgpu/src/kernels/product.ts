@@ -122,8 +122,15 @@ export function readsQuads({ inputs, products }: Products, x: number): boolean {
   return dtype === 'f32' && shape.at(-1)! % 4 === 0 && aligned;
 }
 
-/** `fn quad_N(row: u32, column: u32) -> vec4f` for each x: four numbers of a row; zeros past its end. */
-export function rowReaders(products: readonly Product[], inputs: readonly Argument[]): string {
+/**
+ * `fn quad_N(row: u32, column: u32) -> vec4f` for each x: four numbers of a row; zeros past its end, unless
+ * nobody asks there.
+ */
+export function rowReaders(
+  products: readonly Product[],
+  inputs: readonly Argument[],
+  within = false,
+): string {
   return [...new Set(products.map(({ x }) => x))]
     .map((x) => {
       const argument = inputs[x]!;
@@ -131,7 +138,7 @@ export function rowReaders(products: readonly Product[], inputs: readonly Argume
       if (argument.type === 'array<vec4<f32>>') {
         return wgsl`
 fn quad_${x}(row: u32, column: u32) -> vec4f {
-  if (column >= ${width}u) { return vec4f(); }
+  ${within ? '' : `if (column >= ${width}u) { return vec4f(); }`}
   return ${argument.name}[(row * ${width}u + column) >> 2u];
 }`;
       }

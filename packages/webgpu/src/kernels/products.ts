@@ -13,4 +13,3 @@ export function passesOf(all: Products): { passes: readonly Pass[]; scratchBytes
   if (all.products.every(({ transposed }) => transposed)) return transposedProduct(all);
   return { passes: [matrixVector(all)], scratchBytes: 0 };
 }
-

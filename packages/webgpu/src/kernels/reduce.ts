@@ -13,7 +13,8 @@ export function reduction(
   combine: '+' | 'max' = '+',
   subgroups = false,
 ): string {
-  const both = (a: string, b: string): string => (combine === '+' ? `${a} + ${b}` : `max(${a}, ${b})`);
+  const both = (a: string, b: string): string =>
+    combine === '+' ? `${a} + ${b}` : `max(${a}, ${b})`;
   if (subgroups) {
     // The narrowest subgroup has four lanes.
     return wgsl`

@@ -2,6 +2,9 @@ import { elementCount } from '@rwkv-js/tensor';
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 
+/** Tokens that a thread looks at together, so that their loads wait side by side. */
+const together = 8;
+
 /** Bits of the keys by which distances are told apart. */
 const keyBits = 30;
 
@@ -18,6 +21,12 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
   const [rows, vocabulary] = inputs[0]!.shape as [number, number];
   const seen = elementCount(outputs[1]!.shape);
   const threads = Math.min(1024, capabilities.threads);
+  /** Every token of the vocabulary, `i`, with what is loaded of it as `v`. */
+  const everyToken = (load: (i: string) => string, body: string): string => wgsl`
+    for (var start = thread; start < ${vocabulary}u; start += ${together * threads}u) {
+      ${Array.from({ length: together }, (_, u) => `let v${u} = ${load(`min(start + ${u * threads}u, ${vocabulary - 1}u)`)};`).join(' ')}
+      ${Array.from({ length: together }, (_, u) => `{ let i = start + ${u * threads}u; let v = v${u}; if (i < ${vocabulary}u) { ${body} } }`).join('\n      ')}
+    }`;
   return {
     scratchBytes: 4 * rows * vocabulary,
     passes: [
@@ -37,7 +46,11 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
       {
         grid: gridOf(rows),
         threads,
-        source: ({ inputs: [logits, slots, settings, random, counts], outputs: [tokens, next], scratch }) => ({
+        source: ({
+          inputs: [logits, slots, settings, random, counts],
+          outputs: [tokens, next],
+          scratch,
+        }) => ({
           module: shared(threads),
           main: wgsl`
   let row = ${flatGroup};
@@ -56,15 +69,17 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
 
   // Penalties; what is never drawn, or no number, is marked.
   var top = Best(never, ${vocabulary}u);
-  for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
-    let occurrence = ${next!.name}[past + i];
-    var score = ${logits!.at('first + i')};
+  ${everyToken(
+    (i) => `vec3f(${logits!.at(`first + ${i}`)}, ${next!.name}[past + ${i}], ${counts!.at(i)})`,
+    wgsl`
+    let occurrence = v.y;
+    var score = v.x;
     if (occurrence != -1.0) { score -= chosen[3] + occurrence * chosen[4]; }
-    if (${counts!.at('i')} < 0.0 || (bitcast<u32>(score) & 0x7fffffffu) > 0x7f800000u) { score = never; }
+    if (v.z < 0.0 || (bitcast<u32>(score) & 0x7fffffffu) > 0x7f800000u) { score = never; }
     score = clamp(score, never, -never);
     ${scratch}[first + i] = score;
-    top = better(top, Best(score, i));
-  }
+    top = better(top, Best(score, i));`,
+  )}
   top = best_of(top, thread);
   if (top.score == never) {
     if (thread == 0u) { ${tokens!.name}[row] = -1; }
@@ -75,13 +90,15 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
     // From here on: distances from the largest, at least 0.
     var sum = 0.0;
     var far = 0.0;
-    for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
-      let score = ${scratch}[first + i];
+    ${everyToken(
+      (i) => `${scratch}[first + ${i}]`,
+      wgsl`
+      let score = v;
       var distance = select(top.score - score, 0.0, score == top.score);
       if (score == never) { distance = endless; } else { far = max(far, distance); }
       ${scratch}[first + i] = distance;
-      sum += share_of(distance);
-    }
+      sum += share_of(distance);`,
+    )}
     let total = total_of(sum, thread);
     let reach = 1.0 / max(farthest_of(far, thread), 1e-30);
     // The largest key that stays; and of those with just this key, how many of the first.
@@ -116,21 +133,23 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
     var winner = Best(never, ${vocabulary}u);
     let seed = ${random!.at('2u * u32(slot)')};
     let position = ${random!.at('2u * u32(slot) + 1u')};
-    for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
-      let distance = ${scratch}[first + i];
+    ${everyToken(
+      (i) => `${scratch}[first + ${i}]`,
+      wgsl`
+      let distance = v;
       let key = key_of(distance, reach);
       if (distance < endless && (key < limit || (key == limit && i <= last))) {
         let chance = gumbel(random_bits(bitcast<u32>(seed), bitcast<u32>(position), i));
         winner = better(winner, Best(chance - distance / temperature, i));
-      }
-    }
+      }`,
+    )}
     drawn = best_of(winner, thread).token;
   }
   if (chosen[5] != 1.0) {
-    for (var i = thread; i < ${vocabulary}u; i += ${threads}u) {
-      let occurrence = ${next!.name}[past + i];
-      if (occurrence != -1.0) { ${next!.name}[past + i] = occurrence * chosen[5]; }
-    }
+    ${everyToken(
+      (i) => `${next!.name}[past + ${i}]`,
+      `if (v != -1.0) { ${next!.name}[past + i] = v * chosen[5]; }`,
+    )}
   }
   storageBarrier();
   if (thread == 0u) {
@@ -151,15 +170,17 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
   {
     atomicStore(&bins[thread], 0u);
     workgroupBarrier();
-    for (var i = thread; i < ${vocabulary}u; i += ${size}u) {
-      let distance = scratch[first + i];
+    ${everyToken(
+      (i) => `scratch[first + ${i}]`,
+      wgsl`
+      let distance = v;
       let key = key_of(distance, reach);
       // Only what lies in the bin that was found; at the first level everything does.
       if (distance < endless && ${left === keyBits ? 'true' : `(key >> ${left}u) == found.key`}) {
         let share = select(u32(share_of(distance) * scale + 0.5), 1u, scale == 0.0);
         atomicAdd(&bins[(key >> ${shift}u) & ${2 ** (left - shift) - 1}u], share);
-      }
-    }
+      }`,
+    )}
     workgroupBarrier();
     found = bin_of(found, wanted, ${left - shift}u, thread);
   }`);

@@ -76,9 +76,7 @@ const sumTo: KernelMaker = ({ inputs, outputs }) => {
   const stride = (axis: number, of: 0 | 1): number =>
     sizes.slice(axis + 1).reduce((all, pair) => all * pair[of], 1);
   const kept = sizes.flatMap(([size, own], axis) =>
-    own === size
-      ? [`(o / ${stride(axis, 1)}u) % ${size}u * ${stride(axis, 0)}u`]
-      : [],
+    own === size ? [`(o / ${stride(axis, 1)}u) % ${size}u * ${stride(axis, 0)}u`] : [],
   );
   const loops = sizes.flatMap(([size, own], axis) => (own === size ? [] : [{ size, axis }]));
   return {

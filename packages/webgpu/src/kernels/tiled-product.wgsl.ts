@@ -122,7 +122,9 @@ fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
   let column = cell % ${outs}u;
   ${members
     .map(
-      (member) => `if (column >= ${baseOf(members, member)}u && column < ${baseOf(members, member) + member.out}u) {
+      (
+        member,
+      ) => `if (column >= ${baseOf(members, member)}u && column < ${baseOf(members, member) + member.out}u) {
     let o = column - ${baseOf(members, member)}u;
     ${member.store(args)}
   }`,
@@ -138,7 +140,11 @@ function baseOf(members: readonly Member[], member: Member): number {
   return members.slice(0, members.indexOf(member)).reduce((sum, { out }) => sum + out, 0);
 }
 
-/** Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. */
+/**
+ * Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. The next
+ * blocks are on their way while the threads multiply; how many a thread has is known, so their loads wait
+ * side by side.
+ */
 function body(
   family: Family,
   { rows, columns, depth, ofThread: [own, across] }: Tile,
@@ -147,52 +153,90 @@ function body(
   tokens: number,
 ): string {
   const { weight, x, transposed } = family;
-  const fill = (size: number, load: (i: string) => string, name: string): string => wgsl`
-      for (var b = thread; b < ${(size / 4) * (depth / 4)}u; b += ${threads}u) {
-        let quad = b % ${depth / 4}u;
-        let line = (b / ${depth / 4}u) * 4u;
-        ${[0, 1, 2, 3].map((i) => `let l${i} = ${load(String(i))};`).join(' ')}
-        let at = quad * ${size}u + (line >> 2u);
-        ${[0, 1, 2, 3].map((k) => `${name}[at + ${(k * size) / 4}u] = vec4f(l0[${k}], l1[${k}], l2[${k}], l3[${k}]);`).join(' ')}
-      }`;
   const act = family.members[0]!.activation ?? ((value: string): string => value);
-  const ofX = (i: string): string =>
-    act(
-      `quad_${x}(m_firstRow + min(first_row + line + ${i}u, ${tokens - 1}u), m_firstColumn + k + 4u * quad)`,
-    );
-  const ofWeight = transposed
-    ? wgsl`
-      for (var b = thread; b < ${(columns / 4) * depth}u; b += ${threads}u) {
-        let quad = b % ${columns / 4}u;
-        let line = b / ${columns / 4}u;
-        var value = vec4f();
-        if (k + line < m_depth) { value = weight_${weight}(m_firstOut + k + line, first_out / 4u + quad); }
-        tile_w[line * ${columns / 4}u + quad] = value;
-      }`
-    : fill(
-        columns,
-        (i) => `weight_${weight}(m_firstOut + min(first_out + line + ${i}u, m_out - 1u), k / 4u + quad)`,
-        'tile_w',
-      );
+  const turned = (
+    name: string,
+    size: number,
+    load: (line: string, quad: string) => string,
+  ): Fill => {
+    const blocks = (size / 4) * (depth / 4);
+    return fillOf(blocks, threads, (u) => {
+      const b = `(thread + ${u * threads}u)`;
+      const [line, quad] = [`(${b} / ${depth / 4}u) * 4u`, `(${b} % ${depth / 4}u)`];
+      const at = `${quad} * ${size}u + ${b} / ${depth / 4}u`;
+      const r = (i: number): string => `${name}_${u}_${i}`;
+      return {
+        declare: range(4)
+          .map((i) => `var ${r(i)} = vec4f();`)
+          .join(' '),
+        load: range(4)
+          .map((i) => `${r(i)} = ${load(`${line} + ${i}u`, quad)};`)
+          .join(' '),
+        store: range(4)
+          .map(
+            (k) =>
+              `tile_${name}[${at} + ${(k * size) / 4}u] = vec4f(${range(4)
+                .map((i) => `${r(i)}[${k}]`)
+                .join(', ')});`,
+          )
+          .join(' '),
+      };
+    });
+  };
+  const fills = [
+    turned('x', rows, (line, quad) =>
+      act(
+        `quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + next + 4u * ${quad})`,
+      ),
+    ),
+    transposed
+      ? fillOf((columns / 4) * depth, threads, (u) => {
+          const b = `(thread + ${u * threads}u)`;
+          const [line, quad] = [`${b} / ${columns / 4}u`, `${b} % ${columns / 4}u`];
+          return {
+            declare: `var w_${u} = vec4f();`,
+            load: `w_${u} = vec4f(); if (next + ${line} < m_depth) { w_${u} = weight_${weight}(m_firstOut + next + ${line}, first_out / 4u + ${quad}); }`,
+            store: `tile_w[${b}] = w_${u};`,
+          };
+        })
+      : turned(
+          'w',
+          columns,
+          (line, quad) =>
+            `weight_${weight}(m_firstOut + min(first_out + ${line}, m_out - 1u), next / 4u + ${quad})`,
+        ),
+  ];
+  const all = (part: keyof Fill): string => fills.map((fill) => fill[part]).join('\n      ');
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'depth', 'firstOut', 'out'])}
     let first_out = (group_index - m_start) * ${columns}u;
     ${
       slices === 1
-        ? 'let end = m_depth; let begin = 0u;'
+        ? 'let begin = 0u; let end = m_depth;'
         : `let share = ((m_depth + ${slices * depth - 1}u) / ${slices * depth}u) * ${depth}u;
     let begin = group.z * share;
     let end = min(begin + share, m_depth);`
     }
+    ${all('declare')}
+    var next = begin;
+    if (next < end) {
+      ${all('load')}
+    }
     for (var k = begin; k < end; k += ${depth}u) {
-      ${fill(rows, ofX, 'tile_x')}
-      ${ofWeight}
+      ${all('store')}
       workgroupBarrier();
+      next = k + ${depth}u;
+      if (next < end) {
+      ${all('load')}
+      }
       for (var d = 0u; d < ${depth}u; d++) {
         ${range(own / 4)
           .map((i) => `let x${i} = tile_x[d * ${rows / 4}u + (block_row >> 2u) + ${i}u];`)
           .join(' ')}
         ${range(across / 4)
-          .map((j) => `let w${j} = tile_w[d * ${columns / 4}u + (block_column >> 2u) + ${j * (columns / across)}u];`)
+          .map(
+            (j) =>
+              `let w${j} = tile_w[d * ${columns / 4}u + (block_column >> 2u) + ${j * (columns / across)}u];`,
+          )
           .join(' ')}
         ${range(own)
           .flatMap((i) =>
@@ -202,6 +246,26 @@ function body(
       }
       workgroupBarrier();
     }`;
+}
+
+/** Statements with which a thread fills its part of a tile. */
+interface Fill {
+  readonly declare: string;
+  readonly load: string;
+  readonly store: string;
+}
+
+/** A thread's blocks one by one; those past the last are guarded where threads do not come out even. */
+function fillOf(blocks: number, threads: number, block: (u: number) => Fill): Fill {
+  const parts = range(Math.ceil(blocks / threads)).map((u) => {
+    const part = block(u);
+    if ((u + 1) * threads <= blocks) return part;
+    const guard = (text: string): string =>
+      `if (thread + ${u * threads}u < ${blocks}u) { ${text} }`;
+    return { declare: part.declare, load: guard(part.load), store: guard(part.store) };
+  });
+  const all = (name: keyof Fill): string => parts.map((part) => part[name]).join('\n      ');
+  return { declare: all('declare'), load: all('load'), store: all('store') };
 }
 
 function range(count: number): readonly number[] {

@@ -24,7 +24,8 @@ export const timeMix7Recur: KernelMaker = ({ inputs, attributes }, capabilities)
   const bytes = 4 * (8 * n + 2 * quads);
   const memory = Math.min(capabilities.workgroupMemory, 40960) - 4096;
   const part = Math.max(1, Math.min(16, tokens, Math.floor(memory / bytes)));
-  const shuffles = capabilities.subgroups && quads <= capabilities.narrowestSubgroup && isPowerOfTwo(quads);
+  const shuffles =
+    capabilities.subgroups && quads <= capabilities.narrowestSubgroup && isPowerOfTwo(quads);
   const rowSum = shuffles
     ? wgsl`
 fn row_sum(value: f32, thread: u32) -> f32 {
@@ -52,6 +53,8 @@ fn row_sum(value: f32, thread: u32) -> f32 {
       ${body}
     }
     workgroupBarrier();`;
+  const step = (text: (s: number) => string): string =>
+    Array.from({ length: steps }, (_, s) => text(s)).join('\n    ');
   const total = (name: string): string =>
     `var ${name} = 0.0; for (var p = 0u; p < ${quads}u; p++) { ${name} += sums[first_part + p]; }`;
   return {
@@ -79,12 +82,9 @@ ${rowSum}`,
   let is_padding = slot == ${slots}u;
   let own = thread % ${quads}u;
   let own_row = thread / ${quads}u;
-  var matrix: array<vec4f, ${steps}>;
+  ${step((s) => `var matrix_${s} = vec4f();`)}
   if (!is_padding) {
-    for (var s = 0u; s < ${steps}u; s++) {
-      let row = min(own_row + s * ${rowsAtOnce}u, ${n - 1}u);
-      matrix[s] = ${state!.name}[(place * ${n}u + row) * ${quads}u + own];
-    }
+    ${step((s) => `matrix_${s} = ${state!.name}[(place * ${n}u + min(own_row + ${s * rowsAtOnce}u, ${n - 1}u)) * ${quads}u + own];`)}
   }
   if (thread == 0u) {
     bounds = vec2u(u32(${offsets!.at('slot')}), ${tokens}u);
@@ -114,13 +114,13 @@ ${rowSum}`,
       bonus[i] = dot(receptance * entering, ${perHead!.name}[${width / 2}u + head * ${quads}u + q]);`)}
     for (var t = 0u; t < count; t++) {
       let at = t * ${quads}u + own;
-      for (var s = 0u; s < ${steps}u; s++) {
-        let row = min(own_row + s * ${rowsAtOnce}u, ${n - 1}u);
-        let read = row_sum(dot(matrix[s], a_of[at]), thread);
-        let value = v_of[t * ${quads}u + (row >> 2u)][row & 3u];
-        matrix[s] = matrix[s] * decay_of[at] + read * b_of[at] + value * k_of[at];
-        let result = row_sum(dot(matrix[s], r_of[at]), thread);
-        if (own == 0u) { read_of[t * ${n}u + row] = select(result, 0.0, is_padding); }
+      // Step by step in the text: an array that is indexed in a loop would lie in slow memory.
+      ${step((s) => `let row_${s} = min(own_row + ${s * rowsAtOnce}u, ${n - 1}u);`)}
+      ${step((s) => `let read_${s} = row_sum(dot(matrix_${s}, a_of[at]), thread);`)}
+      ${step((s) => `matrix_${s} = matrix_${s} * decay_of[at] + read_${s} * b_of[at] + v_of[t * ${quads}u + (row_${s} >> 2u)][row_${s} & 3u] * k_of[at];`)}
+      ${step((s) => `let result_${s} = row_sum(dot(matrix_${s}, r_of[at]), thread);`)}
+      if (own == 0u) {
+        ${step((s) => `read_of[t * ${n}u + row_${s}] = select(result_${s}, 0.0, is_padding);`)}
       }
     }
     workgroupBarrier();
@@ -138,10 +138,7 @@ ${rowSum}`,
       ${y!.name}[at] = (normed + agreement * v_of[i]) * gate_of[i];`)}
   }
   if (is_padding) { return; }
-  for (var s = 0u; s < ${steps}u; s++) {
-    let row = own_row + s * ${rowsAtOnce}u;
-    if (row < ${n}u) { ${next!.name}[(place * ${n}u + row) * ${quads}u + own] = matrix[s]; }
-  }`,
+  ${step((s) => `if (own_row + ${s * rowsAtOnce}u < ${n}u) { ${next!.name}[(place * ${n}u + own_row + ${s * rowsAtOnce}u) * ${quads}u + own] = matrix_${s}; }`)}`,
         }),
       },
     ],

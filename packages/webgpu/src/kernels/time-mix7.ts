@@ -81,21 +81,19 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
           return `${gate!.name}[${place}] = value;`;
       }
     };
-  const products = factors.map(
-    ({ letter, start, rank }, i): Product => ({
-      x: 0,
-      weight: 1,
-      firstRow: 0,
-      firstColumn: start,
-      depth: rank,
-      firstOut: start,
-      out,
-      transposed: true,
-      ...(letter === 'w' && { activation: vectorTanh }),
-      ...(letter === 'g' && { activation: vectorSigmoid }),
-      store: store(letter, i),
-    }),
-  );
+  const products = factors.map(({ letter, start, rank }, i): Product => ({
+    x: 0,
+    weight: 1,
+    firstRow: 0,
+    firstColumn: start,
+    depth: rank,
+    firstOut: start,
+    out,
+    transposed: true,
+    ...(letter === 'w' && { activation: vectorTanh }),
+    ...(letter === 'g' && { activation: vectorSigmoid }),
+    store: store(letter, i),
+  }));
   return passesOf({ tokens, inputs, capabilities, products });
 };
 

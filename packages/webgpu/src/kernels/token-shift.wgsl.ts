@@ -38,7 +38,10 @@ const tokenShift: KernelMaker = ({ inputs, outputs }) => {
         }),
       },
     ],
-    cost: { operations: tokens * width, bytesWritten: 4 * (tokens + outputs[1]!.shape[0]!) * width },
+    cost: {
+      operations: tokens * width,
+      bytesWritten: 4 * (tokens + outputs[1]!.shape[0]!) * width,
+    },
   };
 };
 

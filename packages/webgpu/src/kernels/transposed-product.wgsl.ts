@@ -14,7 +14,10 @@ const enoughGroups = 512;
  * memory of the work group. Where there are few columns and many lines, work groups share the lines of a
  * block and leave parts in the working memory [slices, tokens, out], which a second dispatch adds up.
  */
-export function transposedProduct(all: Products): { passes: readonly Pass[]; scratchBytes: number } {
+export function transposedProduct(all: Products): {
+  passes: readonly Pass[];
+  scratchBytes: number;
+} {
   const { products, inputs, tokens, capabilities } = all;
   const threads = Math.min(512, capabilities.threads);
   const across = 8;
@@ -77,8 +80,9 @@ ${[...new Set(products.map(({ weight }) => weight))].map((weight) => chunkReader
       // Lines are read four at a time, so that loads wait side by side.
       for (var k = begin + deep; k < end; k += ${4 * (threads / across)}u) {
         ${[0, 1, 2, 3]
-          .map((u) =>
-            wgsl`let k${u} = min(k + ${u * (threads / across)}u, end - 1u);
+          .map(
+            (u) =>
+              wgsl`let k${u} = min(k + ${u * (threads / across)}u, end - 1u);
         ${tokensOf.map((t) => `var x${t}_${u} = ${value(t, `k${u}`)};`).join(' ')}
         ${u === 0 ? '' : `if (k + ${u * (threads / across)}u >= end) { ${tokensOf.map((t) => `x${t}_${u} = 0.0;`).join(' ')} }`}
         var w${u} = mat2x4f();

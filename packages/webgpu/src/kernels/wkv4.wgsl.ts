@@ -16,7 +16,10 @@ const wkv4: KernelMaker = ({ inputs }) => {
       {
         grid: gridOf(Math.ceil(count / threads)),
         threads,
-        source: ({ inputs: [k, v, decay, bonus, a, b, p, offsets], outputs: [y, nextA, nextB, nextP] }) => ({
+        source: ({
+          inputs: [k, v, decay, bonus, a, b, p, offsets],
+          outputs: [y, nextA, nextB, nextP],
+        }) => ({
           main: wgsl`
   let i = ${flatGroup} * ${threads}u + thread;
   if (i >= ${count}u) { return; }
