@@ -132,7 +132,11 @@ export class WebGpuDevice implements Device, WebGpuQueue {
 
   async read(tensor: DeviceTensor, range?: ElementRange): Promise<HostArray> {
     const { buffer, start, count, size } = this.#range(tensor, range, 'read');
-    const part = { buffer, byteOffset: start * size, byteLength: Math.ceil((count * size) / 4) * 4 };
+    const part = {
+      buffer,
+      byteOffset: start * size,
+      byteLength: Math.ceil((count * size) / 4) * 4,
+    };
     const [bytes] = await this.readBytes([part]);
     const { dtype } = tensor.spec;
     return isPacked(dtype) ? bytes!.slice(0, count) : viewBytes(dtype, bytes!).slice(0, count);
@@ -153,7 +157,8 @@ export class WebGpuDevice implements Device, WebGpuQueue {
       if (bytes === 0) return;
       const encoder = this.gpu.createCommandEncoder();
       // WebGPU copies between different buffers only.
-      const between = source.buffer === target.buffer ? this.shared('scratch', bytes, 'copy') : undefined;
+      const between =
+        source.buffer === target.buffer ? this.shared('scratch', bytes, 'copy') : undefined;
       encoder.copyBufferToBuffer(
         source.buffer,
         source.start * size,

@@ -317,10 +317,15 @@ export class WebGpuExecutable implements Executable {
 
   async #lookForNaN(call: KernelCall): Promise<void> {
     const { program } = this.plan;
-    const outputs = this.#outputsOf(call).filter(([, id]) => program.values[id]!.spec.dtype === 'f32');
+    const outputs = this.#outputsOf(call).filter(
+      ([, id]) => program.values[id]!.spec.dtype === 'f32',
+    );
     const read = await this.#queue.readBytes(outputs.map(([part]) => part));
     outputs.forEach(([, id], i) => {
-      const values = viewBytes('f32', read[i]!).subarray(0, elementCount(program.values[id]!.spec.shape));
+      const values = viewBytes('f32', read[i]!).subarray(
+        0,
+        elementCount(program.values[id]!.spec.shape),
+      );
       const bad = values.findIndex((value: number) => Number.isNaN(value));
       if (bad < 0) return;
       const { definition, line } = program.operations[call.operation]!;

@@ -10,8 +10,6 @@ export interface Capabilities {
   readonly subgroups: boolean;
   /** Lanes of the narrowest subgroup; 0 without subgroups. */
   readonly narrowestSubgroup: number;
-  /** `unpack4xI8` and `unpack4xU8`. */
-  readonly unpack4x8: boolean;
   /** Most threads in a work group. */
   readonly threads: number;
   /** Bytes of memory that a work group shares. */

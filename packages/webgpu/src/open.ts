@@ -61,7 +61,6 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDev
   const capabilities: Capabilities = {
     subgroups,
     narrowestSubgroup: subgroups ? (adapter.info.subgroupMinSize ?? 4) : 0,
-    unpack4x8: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
     threads: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     bindings: limits.maxStorageBuffersPerShaderStage,

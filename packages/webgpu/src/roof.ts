@@ -20,8 +20,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = group.x * ${threads}u + thread; i < ${bytes / 16}u; i += ${groups * threads}u) { goal[i] = source[i]; }
 }
 `;
-  const { pipeline, layout } = await pipelines.get({ code, access: ['read', 'read_write'] }, 'copy');
-  const [from, to] = [0, 1].map(() => gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.STORAGE }));
+  const { pipeline, layout } = await pipelines.get(
+    { code, access: ['read', 'read_write'] },
+    'copy',
+  );
+  const [from, to] = [0, 1].map(() =>
+    gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.STORAGE }),
+  );
   const bindings = gpu.createBindGroup({
     layout,
     entries: [from!, to!].map((buffer, binding) => ({ binding, resource: { buffer } })),

@@ -34,7 +34,11 @@ export function shaderOf(
     for (const place of places) names.set(place, `t${places[0]}`);
   }
   const all = specs.map((spec, i) => new Argument(spec, names.get(i)!, pass.types?.[i]));
-  const { module = '', main, subgroups } = pass.source({
+  const {
+    module = '',
+    main,
+    subgroups,
+  } = pass.source({
     inputs: all.slice(0, inputs.length),
     outputs: all.slice(inputs.length),
     scratch: 'scratch',

@@ -1,14 +1,12 @@
-import {
-  byteLength,
-  plainLaunch,
-  type KernelTable,
-  type OperationView,
-} from '@rwkv-js/tensor';
+import { byteLength, plainLaunch, type KernelTable, type OperationView } from '@rwkv-js/tensor';
 import type { Capabilities, Kernel } from './kernel.ts';
 import { kernelMakers } from './kernels/index.ts';
 
 /** The kernel for an operation on an adapter, or undefined when there is none. */
-export function kernelFor(operation: OperationView, capabilities: Capabilities): Kernel | undefined {
+export function kernelFor(
+  operation: OperationView,
+  capabilities: Capabilities,
+): Kernel | undefined {
   const { definition, inputs, outputs } = operation;
   const kernel = kernelMakers.get(definition.name)?.(operation, capabilities);
   if (!kernel) return undefined;

@@ -1,15 +1,8 @@
+import type { TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Pass } from '../kernel.ts';
 import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
-import {
-  chunkBytes,
-  chunkDot,
-  chunkQuads,
-  chunkReader,
-  chunkType,
-  linesOf,
-  unpacking,
-} from './matrix.ts';
+import { linesOf, loadDot, loadQuads, loadType, unpacking } from './matrix.ts';
 import {
   byGroup,
   declareMember,
@@ -24,10 +17,10 @@ import {
  * Rows of the weight that a work group multiplies at once, for which x is read once, and its threads:
  * what streams best on a large accelerator, for weights of 16 bits and more, of 8 and of 4.
  */
-export const tuning = {
-  plain: { rowsAtOnce: 4, threads: 256 },
-  q8: { rowsAtOnce: 4, threads: 256 },
-  q4: { rowsAtOnce: 8, threads: 128 },
+const tuning = {
+  2: { rowsAtOnce: 4, threads: 256 },
+  4: { rowsAtOnce: 4, threads: 256 },
+  8: { rowsAtOnce: 8, threads: 128 },
 };
 
 /**
@@ -39,15 +32,15 @@ export const tuning = {
  */
 export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
-  const chunks = Math.max(...products.map(({ weight }) => linesOf(inputs[weight]!).chunks));
-  const least = Math.min(...products.map(({ weight }) => chunkBytes(inputs[weight]!)));
-  const { rowsAtOnce, threads: most } =
-    least >= 16 ? tuning.plain : least === 8 ? tuning.q8 : tuning.q4;
-  const threads = powerOfTwo(chunks, 32, Math.min(most, capabilities.threads));
+  const loads = Math.max(...products.map(({ weight }) => loadsOf(inputs[weight]!)));
+  const most = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!))) as 2 | 4 | 8;
+  // Few threads hold many rows of x but badly.
+  const rowsAtOnce = tokens === 1 ? tuning[most].rowsAtOnce : 4;
+  const threads = powerOfTwo(loads, 32, Math.min(tuning[most].threads, capabilities.threads));
   const families = familiesOf(products, ({ out }) => Math.ceil(out / rowsAtOnce));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
-    const type = chunkType(inputs[weight]!);
+    const type = loadType(inputs[weight]!);
     if (type) types[weight] = type;
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
@@ -90,9 +83,9 @@ export function matrixVector(all: Products): Pass {
       const partCount = subgroups ? cells * Math.max(1, threads / 4) : threads;
       return {
         subgroups,
-        module: wgsl`${unpacking(capabilities)}
+        module: wgsl`${unpacking}
 var<workgroup> parts: array<f32, ${partCount}>;
-${weights.map((weight) => (tokens === 1 ? chunkDot : chunkReader)(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}
+${weights.map((weight) => loadDot(`dot_${weight}`, args.inputs[weight]!)).join('\n')}
 ${rowReaders(
   products,
   args.inputs,
@@ -125,30 +118,26 @@ function body(
 ): string {
   const { weight, x } = family;
   const spec = inputs[weight]!.spec;
-  const { chunks } = linesOf(spec);
-  const [first, second] = chunkQuads(spec, 'c');
+  const quads = loadQuads(spec);
+  const xs = Array.from({ length: quads }, (_, i) => `x${i}`);
   const rows = Array.from({ length: rowsAtOnce }, (_, r) => r);
   const each = Array.from({ length: tokens }, (_, t) => t);
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'firstOut', 'out'])}
     let row = (group_index - m_start) * ${rowsAtOnce}u;
     ${rows.map((r) => `let line${r} = m_firstOut + min(row + ${r}u, m_out - 1u);`).join(' ')}
-    for (var c = thread; c < ${chunks}u; c += ${threads}u) {
-      ${
-        tokens === 1
-          ? `let low = quad_${x}(m_firstRow, 4u * ${first} + m_firstColumn);
-      let high = quad_${x}(m_firstRow, 4u * ${second} + m_firstColumn);
-      let sum = dot(low + high, vec4f(1.0));
-      ${rows.map((r) => `sum_${r} += chunk_${weight}(line${r}, c, low, high, sum);`).join('\n      ')}`
-          : `${rows.map((r) => `let w${r} = chunk_${weight}(line${r}, c);`).join('\n      ')}
+    for (var c = thread; c < ${loadsOf(spec)}u; c += ${threads}u) {
       ${each
         .map(
           (t) => `{
-        let low = quad_${x}(m_firstRow + ${t}u, 4u * ${first} + m_firstColumn);
-        let high = quad_${x}(m_firstRow + ${t}u, 4u * ${second} + m_firstColumn);
-        ${rows.map((r) => `sum_${t * rowsAtOnce + r} += dot(w${r}[0], low) + dot(w${r}[1], high);`).join('\n        ')}
+        ${xs.map((name, i) => `let ${name} = quad_${x}(m_firstRow + ${t}u, ${4 * quads}u * c + ${4 * i}u + m_firstColumn);`).join('\n        ')}
+        ${rows.map((r) => `sum_${t * rowsAtOnce + r} += dot_${weight}(line${r}, c, ${xs.join(', ')});`).join('\n        ')}
       }`,
         )
-        .join('\n      ')}`
-      }
+        .join('\n      ')}
     }`;
+}
+
+/** Loads in a line. */
+function loadsOf(spec: TensorSpec): number {
+  return Math.ceil(linesOf(spec).length / (4 * loadQuads(spec)));
 }

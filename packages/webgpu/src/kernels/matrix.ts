@@ -1,6 +1,5 @@
 import { isPacked, packedForm, type PackedDType, type TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
-import type { Capabilities } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
 
 /**
@@ -27,12 +26,6 @@ export function linesOf({ dtype, shape }: TensorSpec): Lines {
 /** True for a matrix that is packed along its columns. */
 export function isByColumns({ dtype }: TensorSpec): boolean {
   return isPacked(dtype) && dtype.axis === -2;
-}
-
-/** Bytes of a chunk in memory, scales not counted. */
-export function chunkBytes({ dtype }: TensorSpec): number {
-  if (isPacked(dtype)) return dtype.bits;
-  return dtype === 'f32' ? 32 : 16;
 }
 
 /** The array that a matrix is bound as where it is read in chunks. */
@@ -64,30 +57,30 @@ export function chunkQuads(spec: TensorSpec, chunk: string): readonly [string, s
 }
 
 /** Functions that turn words into numbers; a shader that reads matrices has them once. */
-export function unpacking({ unpack4x8 }: Capabilities): string {
-  return wgsl`
+export const unpacking = wgsl`
 fn halves(words: vec2u) -> vec4f { return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
 fn brains(words: vec2u) -> vec4f {
   return bitcast<vec4f>(vec4u(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }
+// Whole numbers become floats by their bits: set into the fraction of a power of two, which is taken off
+// again. It takes fewer and faster instructions than a conversion.
 fn signed_bytes(word: u32) -> vec4f {
-  ${
-    unpack4x8
-      ? 'return vec4f(unpack4xI8(word));'
-      : 'return vec4f((vec4i(i32(word)) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));'
-  }
+  let raised = word ^ 0x80808080u;
+  let bits = (vec4u(raised, raised, raised >> 16u, raised >> 16u) & vec4u(0xffu, 0xff00u, 0xffu, 0xff00u)) |
+    vec4u(0x4b000000u, 0x47000000u, 0x4b000000u, 0x47000000u);
+  return bitcast<vec4f>(bits) - vec4f(8388736.0, 32896.0, 8388736.0, 32896.0);
 }
-// The low halves of four bytes: quants + 8.
-fn low_nibbles(word: u32) -> vec4f {
-  let each = word & 0x0f0f0f0fu;
-  ${
-    unpack4x8
-      ? 'return vec4f(unpack4xU8(each));'
-      : 'return vec4f((vec4u(each) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(15u));'
-  }
+fn low_quants(word: u32) -> vec4f {
+  let bits = (vec4u(word, word, word, word >> 8u) & vec4u(0xfu, 0xf00u, 0xf0000u, 0xf0000u)) |
+    vec4u(0x4b000000u, 0x47000000u, 0x43000000u, 0x43000000u);
+  return bitcast<vec4f>(bits) - vec4f(8388616.0, 32776.0, 136.0, 136.0);
+}
+fn high_quants(word: u32) -> vec4f {
+  let bits = (vec4u(word, word, word >> 8u, word >> 12u) & vec4u(0xf0u, 0xf000u, 0xf000u, 0xf0000u)) |
+    vec4u(0x49000000u, 0x45000000u, 0x45000000u, 0x43000000u);
+  return bitcast<vec4f>(bits) - vec4f(524296.0, 2056.0, 2056.0, 136.0);
 }
 `;
-}
 
 /**
  * `fn NAME(line: u32, chunk: u32) -> mat2x4f` over an argument that is bound as {@link chunkType} says.
@@ -122,7 +115,7 @@ ${head}
 ${head}
   let word = ${x.name}[line * ${chunks}u + chunk];
   let scale = ${scale};
-  return mat2x4f(scale * (low_nibbles(word) - 8.0), scale * (low_nibbles(word >> 4u) - 8.0));
+  return mat2x4f(scale * low_quants(word), scale * high_quants(word));
 }`;
   }
   if (dtype === 'f32') {
@@ -141,34 +134,75 @@ ${head}
 }`;
 }
 
-/**
- * `fn NAME(line: u32, chunk: u32, low: vec4f, high: vec4f, sum: f32) -> f32`: the product of a chunk with
- * the eight numbers that meet it, whose sum is `sum`. Scales, and the eight that 4-bit quants are off by,
- * are taken once a chunk and not once a number.
- */
-export function chunkDot(name: string, x: Argument): string {
+/** Numbers of a line that are one load of 16 bytes, in quads: two of 16 bits, four of 8, eight of 4. */
+export function loadQuads({ dtype }: TensorSpec): number {
+  if (!isPacked(dtype) || dtype.scale === 'f32') return 2;
+  return dtype.bits === 8 ? 4 : 8;
+}
+
+/** The array that a matrix is bound as where it is read by {@link loadDot}. */
+export function loadType(spec: TensorSpec): string | undefined {
+  const { dtype } = spec;
+  return isPacked(dtype) && dtype.scale === 'f16' ? 'array<vec4<u32>>' : chunkType(spec);
+}
+
+/** `fn NAME(line: u32, load: u32) -> array<vec4f, quads>`: the numbers of one load, in their order. */
+export function loadReader(name: string, x: Argument): string {
   const { dtype } = x.spec;
-  const head = `fn ${name}(line: u32, chunk: u32, low: vec4f, high: vec4f, sum: f32) -> f32 {`;
+  const quads = loadQuads(x.spec);
+  const head = `fn ${name}(line: u32, load: u32) -> array<vec4f, ${quads}> {`;
   if (!isPacked(dtype) || dtype.scale === 'f32') {
     return wgsl`${chunkReader(`${name}_chunk`, x)}
 ${head}
-  let w = ${name}_chunk(line, chunk);
-  return dot(w[0], low) + dot(w[1], high);
+  let w = ${name}_chunk(line, load);
+  return array<vec4f, 2>(w[0], w[1]);
 }`;
   }
-  const { chunks } = linesOf(x.spec);
-  const scale = halfWord(x, dtype, `(line * ${chunks / 4}u + chunk / 4u)`);
-  const load = `${x.name}[line * ${chunks}u + chunk]`;
-  return dtype.bits === 8
-    ? wgsl`
+  const perLine = linesOf(x.spec).length / (4 * quads);
+  const parts = Array.from({ length: quads }, (_, i) => {
+    if (dtype.bits === 8) return `scale * signed_bytes(words[${i}])`;
+    return `scale * ${i < 4 ? 'low' : 'high'}_quants(words[${i % 4}])`;
+  });
+  return wgsl`
 ${head}
-  let words = ${load};
-  return ${scale} * (dot(signed_bytes(words.x), low) + dot(signed_bytes(words.y), high));
-}`
-    : wgsl`
+  let at = line * ${perLine}u + load;
+  let words = ${x.name}[at];
+  let scale = ${halfWord(x, dtype, dtype.bits === 8 ? '(at >> 1u)' : 'at')};
+  return array<vec4f, ${quads}>(${parts.join(', ')});
+}`;
+}
+
+/**
+ * `fn NAME(line: u32, load: u32, x0: vec4f, x1: vec4f, …) -> f32`: the product of one load of a line with
+ * the numbers that meet it, in their order. Scales are taken once a load.
+ */
+export function loadDot(name: string, x: Argument): string {
+  const { dtype } = x.spec;
+  const quads = loadQuads(x.spec);
+  const xs = Array.from({ length: quads }, (_, i) => `x${i}`);
+  const head = `fn ${name}(line: u32, load: u32, ${xs.map((one) => `${one}: vec4f`).join(', ')}) -> f32 {`;
+  if (!isPacked(dtype) || dtype.scale === 'f32') {
+    return wgsl`${chunkReader(`${name}_chunk`, x)}
 ${head}
-  let word = ${load};
-  return ${scale} * (dot(low_nibbles(word), low) + dot(low_nibbles(word >> 4u), high) - 8.0 * sum);
+  let w = ${name}_chunk(line, load);
+  return dot(w[0], x0) + dot(w[1], x1);
+}`;
+  }
+  const perLine = linesOf(x.spec).length / (4 * quads);
+  const block = dtype.bits === 8 ? '(at >> 1u)' : 'at';
+  const parts =
+    dtype.bits === 8
+      ? xs.map((one, i) => `dot(signed_bytes(words[${i}]), ${one})`)
+      : xs.map((one, i) =>
+          i < 4
+            ? `dot(low_quants(words[${i}]), ${one})`
+            : `dot(high_quants(words[${i - 4}]), ${one})`,
+        );
+  return wgsl`
+${head}
+  let at = line * ${perLine}u + load;
+  let words = ${x.name}[at];
+  return ${halfWord(x, dtype, block)} * (${parts.join(' + ')});
 }`;
 }
 
@@ -190,7 +224,7 @@ ${head}
     dtype.bits === 8
       ? `return ${scale} * signed_bytes(${x.name}[line * ${quads}u + quad]);`
       : `let word = ${x.name}[line * ${quads / 2}u + (quad >> 3u) * 4u + (quad & 3u)];
-  return ${scale} * (low_nibbles(word >> (quad & 4u)) - 8.0);`
+  return ${scale} * low_quants(word >> (quad & 4u));`
   }
 }`;
   }
@@ -227,6 +261,10 @@ function halfWord(x: Argument, dtype: PackedDType, block: string): string {
   const firstWord = packedForm({ dtype, shape: x.spec.shape }).quantBytes / 4;
   const word = `(${firstWord}u + (${block} >> 1u))`;
   const load =
-    x.type === 'array<vec2<u32>>' ? `${x.name}[${word} >> 1u][${word} & 1u]` : `${x.name}[${word}]`;
+    x.type === 'array<vec4<u32>>'
+      ? `${x.name}[${word} >> 2u][${word} & 3u]`
+      : x.type === 'array<vec2<u32>>'
+        ? `${x.name}[${word} >> 1u][${word} & 1u]`
+        : `${x.name}[${word}]`;
   return `unpack2x16float(${load})[${block} & 1u]`;
 }

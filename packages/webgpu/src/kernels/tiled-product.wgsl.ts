@@ -71,7 +71,7 @@ export function tiledProduct(all: Products): { passes: readonly Pass[]; scratchB
     threads,
     types,
     source: (args) => ({
-      module: wgsl`${unpacking(capabilities)}
+      module: wgsl`${unpacking}
 var<workgroup> tile_x: array<vec4f, ${(rows * depth) / 4}>;
 var<workgroup> tile_w: array<vec4f, ${(columns * depth) / 4}>;
 ${[...new Set(products.map(({ weight }) => weight))].map((weight) => quadReader(`weight_${weight}`, args.inputs[weight]!)).join('\n')}
@@ -141,9 +141,8 @@ function baseOf(members: readonly Member[], member: Member): number {
 }
 
 /**
- * Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. The next
- * blocks are on their way while the threads multiply; how many a thread has is known, so their loads wait
- * side by side.
+ * Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. How many
+ * blocks a thread has is known, so their loads wait side by side.
  */
 function body(
   family: Family,
@@ -186,7 +185,7 @@ function body(
   const fills = [
     turned('x', rows, (line, quad) =>
       act(
-        `quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + next + 4u * ${quad})`,
+        `quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + k + 4u * ${quad})`,
       ),
     ),
     transposed
@@ -195,7 +194,7 @@ function body(
           const [line, quad] = [`${b} / ${columns / 4}u`, `${b} % ${columns / 4}u`];
           return {
             declare: `var w_${u} = vec4f();`,
-            load: `w_${u} = vec4f(); if (next + ${line} < m_depth) { w_${u} = weight_${weight}(m_firstOut + next + ${line}, first_out / 4u + ${quad}); }`,
+            load: `w_${u} = vec4f(); if (k + ${line} < m_depth) { w_${u} = weight_${weight}(m_firstOut + k + ${line}, first_out / 4u + ${quad}); }`,
             store: `tile_w[${b}] = w_${u};`,
           };
         })
@@ -203,7 +202,7 @@ function body(
           'w',
           columns,
           (line, quad) =>
-            `weight_${weight}(m_firstOut + min(first_out + ${line}, m_out - 1u), next / 4u + ${quad})`,
+            `weight_${weight}(m_firstOut + min(first_out + ${line}, m_out - 1u), k / 4u + ${quad})`,
         ),
   ];
   const all = (part: keyof Fill): string => fills.map((fill) => fill[part]).join('\n      ');
@@ -216,18 +215,11 @@ function body(
     let begin = group.z * share;
     let end = min(begin + share, m_depth);`
     }
-    ${all('declare')}
-    var next = begin;
-    if (next < end) {
-      ${all('load')}
-    }
     for (var k = begin; k < end; k += ${depth}u) {
+      ${all('declare')}
+      ${all('load')}
       ${all('store')}
       workgroupBarrier();
-      next = k + ${depth}u;
-      if (next < end) {
-      ${all('load')}
-      }
       for (var d = 0u; d < ${depth}u; d++) {
         ${range(own / 4)
           .map((i) => `let x${i} = tile_x[d * ${rows / 4}u + (block_row >> 2u) + ${i}u];`)

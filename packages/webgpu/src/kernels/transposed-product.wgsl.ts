@@ -1,15 +1,22 @@
-import type { Pass } from '../kernel.ts';
+import type { TensorSpec } from '@rwkv-js/tensor';
+import type { Pass, ShaderArguments } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
-import { chunkQuads, chunkReader, chunkType, linesOf, unpacking } from './matrix.ts';
+import { linesOf, loadQuads, loadReader, loadType, unpacking } from './matrix.ts';
 import type { Product, Products } from './product.ts';
 
 /** Work groups from which a large accelerator is busy. */
-const enoughGroups = 512;
+const enoughGroups = 256;
+
+/** Threads beside each other, which read a run of a line. */
+const across = 8;
+
+/** Lines that a thread reads together, so that their loads wait side by side. */
+const together = 4;
 
 /**
  * Few rows of x [tokens ≤ 4, depth] with a weight that lies as [depth, out]: y[t, o] = Σ_k x[t, k] · W[k, o].
  *
- * A work group takes a block of columns; the threads beside each other read a run of a line, those behind
+ * A work group takes a block of columns; eight threads beside each other read a run of a line, those behind
  * each other take different lines, and lines that meet only zeros of x are not read. Their sums meet in
  * memory of the work group. Where there are few columns and many lines, work groups share the lines of a
  * block and leave parts in the working memory [slices, tokens, out], which a second dispatch adds up.
@@ -19,9 +26,11 @@ export function transposedProduct(all: Products): {
   scratchBytes: number;
 } {
   const { products, inputs, tokens, capabilities } = all;
-  const threads = Math.min(512, capabilities.threads);
-  const across = 8;
-  const blocksOf = ({ out }: Product): number => Math.ceil(out / (8 * across));
+  const threads = Math.min(256, capabilities.threads);
+  const deep = threads / across;
+  const loadsOf = (weight: number): number =>
+    Math.ceil(linesOf(inputs[weight]!).length / (4 * loadQuads(inputs[weight]!)));
+  const blocksOf = ({ weight }: Product): number => Math.ceil(loadsOf(weight) / across);
   const [single] = products;
   const slices =
     products.length > 1
@@ -30,98 +39,79 @@ export function transposedProduct(all: Products): {
           1,
           Math.min(
             Math.ceil(enoughGroups / blocksOf(single!)),
-            Math.floor(single!.depth / ((4 * threads) / across)),
+            Math.floor(single!.depth / (together * deep)),
           ),
         );
-  const starts: number[] = [];
-  let groups = 0;
-  for (const product of products) {
-    starts.push(groups);
-    groups += blocksOf(product) * slices;
-  }
+  let end = 0;
+  const parts = products.map((product) => {
+    const start = end;
+    end += blocksOf(product) * slices;
+    return { product, start, end };
+  });
   const types: Record<number, string> = {};
   for (const { weight } of products) {
-    const type = chunkType(inputs[weight]!);
+    const type = loadType(inputs[weight]!);
     if (type) types[weight] = type;
   }
+  const quads = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!)));
+  const ofTokens = Array.from({ length: tokens }, (_, t) => t);
   const first: Pass = {
-    grid: gridOf(groups),
+    grid: gridOf(end),
     threads,
     types,
-    source: (args) => {
-      const partAt = `parts[(d * ${across}u + (thread >> 3u)) * 2u + ((thread >> 2u) & 1u)][thread & 3u]`;
-      return {
-        module: wgsl`${unpacking(capabilities)}
-var<workgroup> parts: array<vec4f, ${2 * threads}>;
-${[...new Set(products.map(({ weight }) => weight))].map((weight) => chunkReader(`chunk_${weight}`, args.inputs[weight]!)).join('\n')}`,
-        main: wgsl`
+    source: (args) => ({
+      module: wgsl`${unpacking}
+var<workgroup> sums: array<vec4f, ${threads}>;
+${[...new Set(products.map(({ weight }) => weight))]
+  .map((weight) => loadReader(`load_${weight}`, args.inputs[weight]!))
+  .join('\n')}
+fn put(group_index: u32, t: u32, quad: u32, thread: u32, value: f32) {
+  ${parts
+    .map(
+      ({ product, start, end: last }) => `if (group_index >= ${start}u && group_index < ${last}u) {
+    let place = group_index - ${start}u;
+    let o = (((place / ${slices}u) * ${across}u + (thread >> 2u)) * ${loadQuads(inputs[product.weight]!)}u + quad) * 4u + (thread & 3u);
+    if (o < ${product.out}u) { ${
+      slices > 1
+        ? `${args.scratch}[((place % ${slices}u) * ${tokens}u + t) * ${product.out}u + o] = value;`
+        : product.store(args)
+    } }
+  }`,
+    )
+    .join('\n  ')}
+}`,
+      main: wgsl`
   let group_index = ${flatGroup};
-  let across = thread % ${across}u;
-  let deep = thread / ${across}u;
-  var low: array<vec4f, ${tokens}>;
-  var high: array<vec4f, ${tokens}>;
-  ${products
-    .map((product, p) => {
-      const { x, weight, depth, firstRow, firstColumn, firstOut, activation } = product;
-      const width = inputs[x]!.shape.at(-1)!;
-      const value = (t: number, k: string): string =>
-        (activation ?? ((plain: string): string => plain))(
-          args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + ${k}`),
-        );
-      const { chunks } = linesOf(inputs[weight]!);
-      const share = Math.ceil(depth / slices);
-      const tokensOf = Array.from({ length: tokens }, (_, t) => t);
-      return `${p === 0 ? '' : 'else '}if (group_index < ${starts[p]! + blocksOf(product) * slices}u) {
-    let place = group_index - ${starts[p]!}u;
-    let chunk = (place / ${slices}u) * ${across}u + across;
-    let begin = (place % ${slices}u) * ${share}u;
-    let end = min(begin + ${share}u, ${depth}u);
-    if (chunk < ${chunks}u) {
-      // Lines are read four at a time, so that loads wait side by side.
-      for (var k = begin + deep; k < end; k += ${4 * (threads / across)}u) {
-        ${[0, 1, 2, 3]
-          .map(
-            (u) =>
-              wgsl`let k${u} = min(k + ${u * (threads / across)}u, end - 1u);
-        ${tokensOf.map((t) => `var x${t}_${u} = ${value(t, `k${u}`)};`).join(' ')}
-        ${u === 0 ? '' : `if (k + ${u * (threads / across)}u >= end) { ${tokensOf.map((t) => `x${t}_${u} = 0.0;`).join(' ')} }`}
-        var w${u} = mat2x4f();
-        if (${tokensOf.map((t) => `x${t}_${u} != 0.0`).join(' || ')}) { w${u} = chunk_${weight}(${firstOut}u + k${u}, chunk); }`,
-          )
-          .join('\n        ')}
-        ${[0, 1, 2, 3].map((u) => tokensOf.map((t) => `low[${t}] += x${t}_${u} * w${u}[0]; high[${t}] += x${t}_${u} * w${u}[1];`).join(' ')).join('\n        ')}
-      }
-    }
+  let beside = thread % ${across}u;
+  let behind = thread / ${across}u;
+  ${ofTokens
+    .map((t) => range(quads).map((q) => `var sum_${t}_${q} = vec4f();`))
+    .flat()
+    .join(' ')}
+  ${parts
+    .map(({ product, start, end: last }, p) => {
+      const head = p === parts.length - 1 ? '{' : `if (group_index < ${last}u) {`;
+      return `${p === 0 ? '' : 'else '}${head}
+    ${linesOfProduct(product, start, slices, deep, tokens, loadsOf(product.weight), inputs, args)}
   }`;
     })
     .join('\n  ')}
-  for (var t = 0u; t < ${tokens}u; t++) {
-    parts[2u * thread] = low[t];
-    parts[2u * thread + 1u] = high[t];
-    workgroupBarrier();
-    if (thread < ${8 * across}u) {
-      var value = 0.0;
-      for (var d = 0u; d < ${threads / across}u; d++) { value += ${partAt}; }
-      ${products
-        .map((product, p) => {
-          const [a, b] = chunkQuads(inputs[product.weight]!, 'chunk');
-          return `${p === 0 ? '' : 'else '}if (group_index < ${starts[p]! + blocksOf(product) * slices}u) {
-        let place = group_index - ${starts[p]!}u;
-        let chunk = (place / ${slices}u) * ${across}u + (thread >> 3u);
-        let o = 4u * select(${a}, ${b}, (thread & 4u) != 0u) + (thread & 3u);
-        if (o < ${product.out}u) { ${
-          slices > 1
-            ? `${args.scratch}[((place % ${slices}u) * ${tokens}u + t) * ${product.out}u + o] = value;`
-            : product.store(args)
-        } }
-      }`;
-        })
-        .join('\n      ')}
-    }
-    workgroupBarrier();
-  }`,
-      };
-    },
+  ${ofTokens
+    .flatMap((t) =>
+      range(quads).map(
+        (q) => wgsl`
+  sums[thread] = sum_${t}_${q};
+  workgroupBarrier();
+  if (thread < ${4 * across}u) {
+    var value = 0.0;
+    for (var d = 0u; d < ${deep}u; d++) { value += sums[d * ${across}u + (thread >> 2u)][thread & 3u]; }
+    put(group_index, ${t}u, ${q}u, thread, value);
+  }
+  workgroupBarrier();`,
+      ),
+    )
+    .join('')}`,
+    }),
   };
   if (slices === 1) return { passes: [first], scratchBytes: 0 };
   const cells = tokens * single!.out;
@@ -132,12 +122,68 @@ ${[...new Set(products.map(({ weight }) => weight))].map((weight) => chunkReader
       main: wgsl`
   let cell = ${flatGroup} * 64u + thread;
   if (cell >= ${cells}u) { return; }
-  var value = 0.0;
-  for (var slice = 0u; slice < ${slices}u; slice++) { value += ${args.scratch}[slice * ${cells}u + cell]; }
+  ${range(slices)
+    .map((slice) => `let part_${slice} = ${args.scratch}[${slice * cells}u + cell];`)
+    .join('\n  ')}
+  let value = ${range(slices)
+    .map((slice) => `part_${slice}`)
+    .join(' + ')};
   let t = cell / ${single!.out}u;
   let o = cell % ${single!.out}u;
   ${single!.store(args)}`,
     }),
   };
   return { passes: [first, second], scratchBytes: 4 * slices * cells };
+}
+
+/** Adds the lines of a product that fall to a thread. */
+function linesOfProduct(
+  { x, weight, depth, firstRow, firstColumn, firstOut, activation }: Product,
+  start: number,
+  slices: number,
+  deep: number,
+  tokens: number,
+  loads: number,
+  inputs: readonly TensorSpec[],
+  args: ShaderArguments,
+): string {
+  const width = inputs[x]!.shape.at(-1)!;
+  const act = activation ?? ((plain: string): string => plain);
+  const share = Math.ceil(depth / slices);
+  const all = range(tokens);
+  const quads = loadQuads(inputs[weight]!);
+  return wgsl`let place = group_index - ${start}u;
+    let load = (place / ${slices}u) * ${across}u + beside;
+    let begin = (place % ${slices}u) * ${share}u;
+    let end = min(begin + ${share}u, ${depth}u);
+    if (load < ${loads}u) {
+      for (var k = begin + behind; k < end; k += ${together * deep}u) {
+        ${range(together)
+          .map(
+            (u) => wgsl`let k${u} = min(k + ${u * deep}u, end - 1u);
+        ${all
+          .map((t) => {
+            const value = act(
+              args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k${u}`),
+            );
+            return `let x${t}_${u} = ${u === 0 ? value : `select(0.0, ${value}, k + ${u * deep}u < end)`};`;
+          })
+          .join(' ')}
+        var w${u} = array<vec4f, ${quads}>();
+        if (${all.map((t) => `x${t}_${u} != 0.0`).join(' || ')}) { w${u} = load_${weight}(${firstOut}u + k${u}, load); }`,
+          )
+          .join('\n        ')}
+        ${range(together)
+          .flatMap((u) =>
+            all.flatMap((t) =>
+              range(quads).map((q) => `sum_${t}_${q} += x${t}_${u} * w${u}[${q}];`),
+            ),
+          )
+          .join(' ')}
+      }
+    }`;
+}
+
+function range(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => i);
 }
