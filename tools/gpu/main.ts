@@ -18,16 +18,14 @@ async function conformance(): Promise<void> {
   let wrong = 0;
   for (const one of conformanceCases) {
     await using oracle = openCpu({ precision: 'f64' });
-    const difference = firstDifference(
-      one,
-      await runCase(device, one),
-      await runCase(oracle, one),
-    );
+    const difference = firstDifference(one, await runCase(device, one), await runCase(oracle, one));
     if (difference === undefined) continue;
     wrong += 1;
     console.log(`WRONG ${one.op}: ${one.name}: ${difference}`);
   }
-  console.log(`conformance: ${conformanceCases.length - wrong} of ${conformanceCases.length} agree`);
+  console.log(
+    `conformance: ${conformanceCases.length - wrong} of ${conformanceCases.length} agree`,
+  );
   await device.dispose();
 }
 

@@ -38,14 +38,23 @@ export const batch: Measure = { name: '32 sequences', tokens: 32, slots: 32, bur
 /** A prompt of 2,048 tokens in chunks. */
 export function prompt(chunk: number): Measure {
   const steps = 2048 / chunk;
-  return { name: `prompt of 2048, chunks of ${chunk}`, tokens: chunk, slots: 1, burst: steps, steps };
+  return {
+    name: `prompt of 2048, chunks of ${chunk}`,
+    tokens: chunk,
+    slots: 1,
+    burst: steps,
+    steps,
+  };
 }
 
 /**
  * Measures a model of random weights on the WebGPU device: tokens a second, median of rounds, with the
  * bytes of its parameters.
  */
-export async function measure({ size, format, measures }: Subject, profile: boolean): Promise<void> {
+export async function measure(
+  { size, format, measures }: Subject,
+  profile: boolean,
+): Promise<void> {
   const source = withCounts(repeatedWeights(size, format));
   const config = readConfig(source);
   const dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
