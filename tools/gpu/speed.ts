@@ -1,4 +1,4 @@
-import { readConfig, recordStep, type PackingFormat } from '@rwkv-js/language';
+import { readConfig, recordStep, type WeightFormat } from '@rwkv-js/language';
 import {
   allocateStates,
   elementCount,
@@ -14,7 +14,7 @@ import { repeatedWeights } from './weights.ts';
 /** What is measured of one model. */
 export interface Subject {
   readonly size: string;
-  readonly format: 'f16' | PackingFormat;
+  readonly format: WeightFormat;
   /** Sequences that are written side by side, and rows of a prompt. */
   readonly measures: readonly Measure[];
 }

@@ -1,4 +1,4 @@
-import { releasedShapes, rwkv7Entries, packingOf, type PackingFormat } from '@rwkv-js/language';
+import { releasedShapes, rwkv7Entries, weightsIn, type WeightFormat } from '@rwkv-js/language';
 import {
   byteLength,
   convert,
@@ -8,7 +8,6 @@ import {
   toF16Bits,
   type DType,
   type TensorSpec,
-  type WeightEntry,
   type WeightSource,
 } from '@rwkv-js/tensor';
 
@@ -19,17 +18,19 @@ const blockBytes = 2 ** 20;
  * Weights of a released size whose matrices repeat one block of random numbers: made as fast as memory is
  * copied, where a hash for each number would take minutes. For speed alone.
  */
-export function repeatedWeights(size: string, format: 'f16' | PackingFormat): WeightSource {
-  const tensors = new Map<string, WeightEntry>();
-  for (const [name, entry] of rwkv7Entries(releasedShapes[size]!, 'f16')) {
-    const dtype = format === 'f16' ? undefined : packingOf(name, entry, format);
-    tensors.set(name, dtype ? { ...entry, dtype } : entry);
-  }
+export function repeatedWeights(size: string, format: WeightFormat): WeightSource {
+  const plain: WeightSource = {
+    label: `random numbers of RWKV-7 ${size}`,
+    tensors: rwkv7Entries(releasedShapes[size]!, 'f16'),
+    metadata: new Map(),
+    read: () => Promise.reject(new Error('only names and shapes are asked for')),
+    close: async () => undefined,
+  };
+  const { tensors } = weightsIn(format, plain);
   const blocks = new Map<string, Uint8Array>();
   return {
-    label: `random numbers of RWKV-7 ${size}`,
+    ...plain,
     tensors,
-    metadata: new Map(),
     async read(name) {
       const spec = tensors.get(name)!;
       const input = /\.[wavg][12]$/.test(name) ? spec.shape[0]! : spec.shape.at(-1)!;

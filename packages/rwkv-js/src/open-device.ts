@@ -5,11 +5,22 @@ import { openWasm } from '@rwkv-js/wasm';
 /** Devices by the name that `openDevice` and the command line take. */
 const openers: Readonly<Record<string, () => Device | Promise<Device>>> = {
   wasm: () => openWasm(),
+import { openWebGpu } from '@rwkv-js/webgpu';
+import { chooseDevice, formatCandidates, type DeviceCandidate } from './choose-device.ts';
+
+/** Devices by the name that `openDevice` and the command line take. */
+const openers: Readonly<Record<string, () => Device | Promise<Device>>> = {
+  webgpu: () => openWebGpu(),
   cpu: () => openCpu(),
 };
 
 /** The names of all devices. */
-export const deviceNames: readonly string[] = Object.keys(openers);
+export const deviceNames: readonly string[] = ['cpu', 'webgpu', 'auto'];
+
+export interface OpenDeviceOptions {
+  /** Takes the lines that tell what `auto` found and chose; the console where it is not given. */
+  readonly report?: (lines: string) => void;
+}
 
 /**
  * Opens the device that models run on.
@@ -19,7 +30,28 @@ export const deviceNames: readonly string[] = Object.keys(openers);
  * @throws UsageError for a name that is none of `deviceNames`.
  */
 export async function openDevice(name = 'wasm'): Promise<Device> {
+ * @param name `cpu`: the reference device, plain loops on one thread; `webgpu`: the graphics processor, in
+ * a page, or in Node with the package `webgpu` installed; `auto`: the fastest of them by a short
+ * measurement, which it reports
+ * @throws UsageError for a name that is none of `deviceNames`; DeviceError when the device does not open.
+ */
+export async function openDevice(
+  name = 'cpu',
+  { report = (lines) => console.info(lines) }: OpenDeviceOptions = {},
+): Promise<Device> {
+  if (name === 'auto') {
+    const { device, candidates } = await chooseDevice(openers);
+    report(formatCandidates(candidates));
+    return device;
+  }
   const open = Object.hasOwn(openers, name) ? openers[name] : undefined;
   if (open) return open();
   throw new UsageError(`there is no device '${name}'; choose one of: ${deviceNames.join(', ')}`);
+}
+
+/** What `auto` would find on this machine, with the one that it would choose. */
+export async function listDevices(): Promise<readonly DeviceCandidate[]> {
+  const { device, candidates } = await chooseDevice(openers);
+  await device.dispose();
+  return candidates;
 }

@@ -3,6 +3,7 @@ import { DeviceError } from '@rwkv-js/tensor';
 import { WebGpuDevice } from './device.ts';
 import { platformGpu } from './instance.ts';
 import type { Capabilities } from './kernel.ts';
+import { checkKnownAnswer } from './known-answer.ts';
 
 export interface WebGpuOptions {
   /** Keeps times of every kernel; `profileReport` tells them. Slower, and needs timestamps. */
@@ -29,7 +30,9 @@ const wantedLimits = [
 /**
  * Opens the WebGPU device, in a page, a worker, or Node (with the package `webgpu` installed).
  *
- * @throws DeviceError where there is no WebGPU or no adapter.
+ * A small program with known results runs first, so that a driver that computes garbage shows here.
+ *
+ * @throws DeviceError where there is no WebGPU, no adapter, or one that computes garbage.
  */
 export async function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
   const gpu = await platformGpu(options.dawn ?? []);
@@ -66,13 +69,23 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDev
     bindings: limits.maxStorageBuffersPerShaderStage,
     largestBinding: limits.maxStorageBufferBindingSize,
   };
-  return new WebGpuDevice({
+  const opened = new WebGpuDevice({
     gpu: device,
     description: describe(adapter.info, capabilities),
     capabilities,
     submitEvery: options.submitEvery ?? Infinity,
     profile: options.profile ?? false,
   });
+  // The null backend runs nothing.
+  if (options.dawn?.includes('backend=null')) return opened;
+  try {
+    await checkKnownAnswer(opened);
+  } catch (error) {
+    await opened.dispose();
+    throw error;
+  }
+  await opened.profile?.reset();
+  return opened;
 }
 
 function describe(

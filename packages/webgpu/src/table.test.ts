@@ -1,7 +1,5 @@
-import { planStep, releasedShapes, rwkv7Entries } from '@rwkv-js/language';
-import { formatSpec, plan, record, f16, f32, viewOf } from '@rwkv-js/tensor';
-import { linear } from '@rwkv-js/core';
-import { recordStep, readConfig } from '@rwkv-js/language';
+import { readConfig, recordStep, releasedShapes, rwkv7Entries } from '@rwkv-js/language';
+import { plan, viewOf } from '@rwkv-js/tensor';
 import { expect, test } from 'vitest';
 import type { Capabilities } from './kernel.ts';
 import { kernelFor, webGpuKernels } from './table.ts';

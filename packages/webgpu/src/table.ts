@@ -33,6 +33,7 @@ export function webGpuKernels(capabilities: Capabilities): KernelTable {
     },
     tokenBuckets: [1, 4, 16, 32, 64, 256, 1024],
     activations: 'f32',
+    stepsPerReadback: 8,
     launch(operation) {
       const kernel = kernelFor(operation, capabilities);
       if (!kernel) return undefined;

@@ -1,4 +1,5 @@
 import type { KernelMaker } from '../kernel.ts';
+import { drawnKernels } from './drawn.wgsl.ts';
 import { elementWiseKernels } from './element-wise.wgsl.ts';
 import { linearKernels } from './linear.ts';
 import { lossKernels } from './losses.wgsl.ts';
@@ -25,6 +26,7 @@ export const kernelMakers: ReadonlyMap<string, KernelMaker> = new Map(
     ...sumKernels,
     ...rowKernels,
     ...lossKernels,
+    ...drawnKernels,
     ...tokenShiftKernels,
     ...wkv4Kernels,
     ...wkv56Kernels,

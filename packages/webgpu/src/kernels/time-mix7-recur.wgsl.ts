@@ -14,7 +14,8 @@ import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
 export const timeMix7Recur: KernelMaker = ({ inputs, attributes }, capabilities) => {
   const tokens = inputs[0]!.shape[0]!;
   const [slots, heads, n] = inputs[7]!.shape as [number, number, number];
-  if (n % 4 !== 0 || n > 256 || inputs[6]!.dtype !== 'f32') return undefined;
+  const plain = inputs.every(({ dtype }, i) => i === 8 || dtype === 'f32');
+  if (n % 4 !== 0 || n > 256 || !plain) return undefined;
   const width = heads * n;
   const quads = n / 4;
   const rowsAtOnce = Math.max(1, Math.min(n, Math.floor(256 / quads)));
