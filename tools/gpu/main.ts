@@ -3,7 +3,9 @@
  * driver: conformance, equality with the reference on the stories model, speed. `build.ts` makes one file
  * of it; README.md says how to bring it there.
  *
- *   node main.mjs [conformance] [stories PATH] [speed SIZE FORMAT …] [profile]
+ *   node main.mjs [conformance] [stories PATH] [speed SIZE FORMAT …] [wide] [profile]
+ *
+ * `speed` writes with one sequence; `wide` adds 32 sequences and prompts.
  */
 import { openCpu } from '@rwkv-js/core';
 import { LanguageModel } from '@rwkv-js/language';
@@ -56,8 +58,7 @@ for (let at = 0; at < words.length; at++) {
   else if (words[at] === 'stories') await stories(words[++at]!);
   else if (words[at] === 'speed') {
     const [size, format] = [words[++at]!, words[++at] as 'f16' | 'q8' | 'q4'];
-    const wide = size === '1.5b' && format === 'f16';
-    const measures = wide ? [decode, batch, prompt(256), prompt(1024)] : [decode];
+    const measures = words.includes('wide') ? [decode, batch, prompt(256), prompt(1024)] : [decode];
     await measure({ size, format, measures }, profile);
   }
 }

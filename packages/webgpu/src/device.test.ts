@@ -19,7 +19,7 @@ describeOn(opened, 'the WebGPU device', (device) => {
     device.copy(b, b, { start: 2, count: 3 }, 3);
     expect(await device.read(b)).toEqual(Float32Array.of(0, 0, 2, 2, 3, 4));
     expect(await device.read(a, { start: 4, count: 2 })).toEqual(Float32Array.of(5, 6));
-    expect(() => device.read(a, { start: 4, count: 3 })).rejects.toThrow(UsageError);
+    await expect(device.read(a, { start: 4, count: 3 })).rejects.toThrow(UsageError);
     a.dispose();
     b.dispose();
   });

@@ -58,6 +58,8 @@ export interface Kernel {
   readonly scratchBytes?: number;
   /** Where it differs from reading every input and writing every output once. */
   readonly cost?: Partial<Cost>;
+  /** What is moved besides: tiles that are read again, and the working memory. */
+  readonly again?: Pick<Cost, 'bytesRead' | 'bytesWritten'>;
 }
 
 /** Gives the kernel for an operation, or undefined for what it does not take. */

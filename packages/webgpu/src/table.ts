@@ -38,11 +38,16 @@ export function webGpuKernels(capabilities: Capabilities): KernelTable {
       const kernel = kernelFor(operation, capabilities);
       if (!kernel) return undefined;
       const plain = plainLaunch(operation);
+      const cost = { ...plain.cost, ...kernel.cost };
       return {
         ...plain,
         grid: kernel.passes[0]!.grid,
         scratchBytes: kernel.scratchBytes ?? 0,
-        cost: { ...plain.cost, ...kernel.cost },
+        cost: {
+          ...cost,
+          bytesRead: cost.bytesRead + (kernel.again?.bytesRead ?? 0),
+          bytesWritten: cost.bytesWritten + (kernel.again?.bytesWritten ?? 0),
+        },
       };
     },
     parameterLayout: () => 'row-major',

@@ -1,7 +1,7 @@
 import type { OperationView } from '@rwkv-js/tensor';
 import type { Kernel, KernelMaker } from '../kernel.ts';
 import { isByColumns } from './matrix.ts';
-import { passesOf } from './products.ts';
+import { kernelOf } from './products.ts';
 
 /** y [tokens, out] = x [tokens, in] · weightᵀ, weight [out, in], with a function of each result. */
 const product =
@@ -9,7 +9,7 @@ const product =
   ({ inputs, outputs }: OperationView, capabilities): Kernel => {
     const [tokens, out] = outputs[0]!.shape as [number, number];
     const depth = inputs[0]!.shape[1]!;
-    return passesOf({
+    return kernelOf({
       tokens,
       inputs,
       capabilities,

@@ -1,4 +1,4 @@
-import type { Pass } from '../kernel.ts';
+import type { Kernel } from '../kernel.ts';
 import { loadQuads } from './matrix.ts';
 import { matrixVector } from './matrix-vector.wgsl.ts';
 import type { Products } from './product.ts';
@@ -9,7 +9,7 @@ import { transposedProduct } from './transposed-product.wgsl.ts';
 const vectorRows = 4;
 
 /** The dispatches of some products, by how many rows there are and how the weights lie. */
-export function passesOf(all: Products): { passes: readonly Pass[]; scratchBytes: number } {
+export function kernelOf(all: Products): Kernel {
   const { tokens, products, inputs } = all;
   if (products.every(({ transposed }) => transposed)) {
     // A load of packed numbers times several rows is more sums than a thread has room for.
@@ -17,5 +17,5 @@ export function passesOf(all: Products): { passes: readonly Pass[]; scratchBytes
     return tokens <= (wide ? 1 : vectorRows) ? transposedProduct(all) : tiledProduct(all);
   }
   if (tokens > vectorRows) return tiledProduct(all);
-  return { passes: [matrixVector(all)], scratchBytes: 0 };
+  return { passes: [matrixVector(all)] };
 }

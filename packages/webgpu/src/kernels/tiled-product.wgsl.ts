@@ -1,4 +1,5 @@
-import type { Pass } from '../kernel.ts';
+import { bytesFor } from '@rwkv-js/tensor';
+import type { Kernel, Pass } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 import { quadReader, quadType, unpacking } from './matrix.ts';
 import {
@@ -44,7 +45,7 @@ const enoughThreads = 2 ** 16;
  * [slices, tokens, outs], which a second dispatch adds up and finishes; so it is, too, where a kernel has
  * several products, whose ends are worth no place in every thread's text.
  */
-export function tiledProduct(all: Products): { passes: readonly Pass[]; scratchBytes: number } {
+export function tiledProduct(all: Products): Kernel {
   const { products, inputs, tokens, capabilities } = all;
   const outs = products.reduce((sum, { out }) => sum + out, 0);
   const tile = tileFor(tokens, capabilities.workgroupMemory);
@@ -107,8 +108,22 @@ fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
     .join('\n  ')}`,
     }),
   };
-  if (!deferred) return { passes: [first], scratchBytes: 0 };
   const cells = tokens * outs;
+  const scratchBytes = deferred ? 4 * slices * cells : 0;
+  // The weight is read for each tile of rows, x for each tile of columns.
+  const ofWeights = products.reduce(
+    (sum, { out, depth: inner, weight }) => sum + bytesFor(inputs[weight]!.dtype, out * inner),
+    0,
+  );
+  const ofRows = products.reduce(
+    (sum, { out, depth: inner }) => sum + 4 * tokens * inner * (Math.ceil(out / columns) - 1),
+    0,
+  );
+  const again = {
+    bytesRead: ofWeights * (Math.ceil(tokens / rows) - 1) + ofRows + scratchBytes,
+    bytesWritten: scratchBytes,
+  };
+  if (!deferred) return { passes: [first], again };
   const second: Pass = {
     grid: gridOf(Math.ceil(cells / 256)),
     threads: 256,
@@ -132,7 +147,7 @@ fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
     .join('\n  ')}`,
     }),
   };
-  return { passes: [first, second], scratchBytes: 4 * slices * cells };
+  return { passes: [first, second], scratchBytes, again };
 }
 
 /** Where a product's results begin in the working memory. */

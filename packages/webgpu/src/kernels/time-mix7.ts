@@ -1,7 +1,7 @@
 import type { KernelMaker, ShaderArguments } from '../kernel.ts';
 import { float } from '../wgsl.ts';
 import type { Product } from './product.ts';
-import { passesOf } from './products.ts';
+import { kernelOf } from './products.ts';
 
 type Ranks = Readonly<Record<'w' | 'a' | 'v' | 'g', number>>;
 
@@ -47,7 +47,7 @@ const timeMix7Project: KernelMaker = ({ inputs, outputs, attributes }, capabilit
       store: ({ outputs: [, , , low] }) => `${low!.name}[t * ${total}u + ${start}u + o] = value;`,
     }),
   );
-  return passesOf({ tokens, inputs, capabilities, products: [...square, ...down] });
+  return kernelOf({ tokens, inputs, capabilities, products: [...square, ...down] });
 };
 
 /** The up halves of the low-rank maps with what they are for; see core's composite. */
@@ -94,7 +94,7 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
     ...(letter === 'g' && { activation: vectorSigmoid }),
     store: store(letter, i),
   }));
-  return passesOf({ tokens, inputs, capabilities, products });
+  return kernelOf({ tokens, inputs, capabilities, products });
 };
 
 /** Kernels by the name of their operation. */

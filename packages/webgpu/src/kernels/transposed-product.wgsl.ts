@@ -1,5 +1,5 @@
 import type { TensorSpec } from '@rwkv-js/tensor';
-import type { Pass, ShaderArguments } from '../kernel.ts';
+import type { Kernel, Pass, ShaderArguments } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 import { linesOf, loadQuads, loadReader, loadType, unpacking } from './matrix.ts';
 import type { Product, Products } from './product.ts';
@@ -21,10 +21,7 @@ const together = 4;
  * memory of the work group. Where there are few columns and many lines, work groups share the lines of a
  * block and leave parts in the working memory [slices, tokens, out], which a second dispatch adds up.
  */
-export function transposedProduct(all: Products): {
-  passes: readonly Pass[];
-  scratchBytes: number;
-} {
+export function transposedProduct(all: Products): Kernel {
   const { products, inputs, tokens, capabilities } = all;
   const threads = Math.min(256, capabilities.threads);
   const deep = threads / across;
@@ -113,7 +110,7 @@ fn put(group_index: u32, t: u32, quad: u32, thread: u32, value: f32) {
     .join('')}`,
     }),
   };
-  if (slices === 1) return { passes: [first], scratchBytes: 0 };
+  if (slices === 1) return { passes: [first] };
   const cells = tokens * single!.out;
   const second: Pass = {
     grid: gridOf(Math.ceil(cells / 64)),
@@ -133,7 +130,9 @@ fn put(group_index: u32, t: u32, quad: u32, thread: u32, value: f32) {
   ${single!.store(args)}`,
     }),
   };
-  return { passes: [first, second], scratchBytes: 4 * slices * cells };
+  const scratchBytes = 4 * slices * cells;
+  const again = { bytesRead: scratchBytes, bytesWritten: scratchBytes };
+  return { passes: [first, second], scratchBytes, again };
 }
 
 /** Adds the lines of a product that fall to a thread. */
