@@ -48,7 +48,7 @@ function isPlain(dtype: DType): boolean {
 }
 
 /** The array that a dtype is bound as: words of 32 bits, whatever lies in them. */
-export function elementType(dtype: DType): string {
+function elementType(dtype: DType): string {
   return `array<${isPlain(dtype) ? String(dtype) : 'u32'}>`;
 }
 

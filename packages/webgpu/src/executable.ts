@@ -1,5 +1,5 @@
 import {
-  byteLength,
+  byteLength as bytesIn,
   DeviceError,
   elementCount,
   fitsDType,
@@ -396,7 +396,7 @@ export class WebGpuExecutable implements Executable {
 /** Elements of a value from the bytes of its place, which may be padded. */
 function elementsOf({ spec }: PlanSlot, bytes: Uint8Array): HostArray {
   const { dtype, shape } = spec;
-  if (isPacked(dtype)) return bytes.subarray(0, byteLength(spec));
+  if (isPacked(dtype)) return bytes.subarray(0, bytesIn(spec));
   return viewBytes(dtype, bytes).slice(0, elementCount(shape));
 }
 

@@ -2,7 +2,7 @@
 import { DeviceError } from '@rwkv-js/tensor';
 
 /** Where Dawn's instances are kept: collecting one kills the process while a device of it lives. */
-const keeper = globalThis as { __rwkvWebGpu?: Map<string, GPU> };
+const keeper = globalThis as { rwkvWebGpu?: Map<string, GPU> };
 
 /**
  * The platform's WebGPU: that of the page or worker, or in Node that of the package `webgpu`.
@@ -12,7 +12,7 @@ const keeper = globalThis as { __rwkvWebGpu?: Map<string, GPU> };
  */
 export async function platformGpu(flags: readonly string[]): Promise<GPU> {
   if (typeof navigator !== 'undefined' && 'gpu' in navigator && navigator.gpu) return navigator.gpu;
-  const known = keeper.__rwkvWebGpu?.get(flags.join());
+  const known = keeper.rwkvWebGpu?.get(flags.join());
   if (known) return known;
   if (typeof process === 'undefined' || !process.versions?.node) {
     throw new DeviceError(
@@ -30,6 +30,6 @@ export async function platformGpu(flags: readonly string[]): Promise<GPU> {
   }
   Object.assign(globalThis, module.globals);
   const gpu = module.create([...flags]);
-  (keeper.__rwkvWebGpu ??= new Map()).set(flags.join(), gpu);
+  (keeper.rwkvWebGpu ??= new Map()).set(flags.join(), gpu);
   return gpu;
 }

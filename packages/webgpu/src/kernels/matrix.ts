@@ -29,7 +29,7 @@ export function isByColumns({ dtype }: TensorSpec): boolean {
 }
 
 /** The array that a matrix is bound as where it is read in chunks. */
-export function chunkType(spec: TensorSpec): string | undefined {
+function chunkType(spec: TensorSpec): string | undefined {
   const { dtype } = spec;
   const { length } = linesOf(spec);
   if (isPacked(dtype)) {
@@ -45,15 +45,6 @@ export function quadType(spec: TensorSpec): string | undefined {
   if (isPacked(dtype)) return undefined;
   if (linesOf(spec).length % 4 !== 0) return undefined;
   return dtype === 'f32' ? 'array<vec4<f32>>' : 'array<vec2<u32>>';
-}
-
-/** The first number of a chunk's two vectors, in quads of the line. */
-export function chunkQuads(spec: TensorSpec, chunk: string): readonly [string, string] {
-  if (isPacked(spec.dtype) && spec.dtype.bits === 4) {
-    const first = `((${chunk} >> 2u) * 8u + (${chunk} & 3u))`;
-    return [first, `(${first} + 4u)`];
-  }
-  return [`(2u * ${chunk})`, `(2u * ${chunk} + 1u)`];
 }
 
 /** Functions that turn words into numbers; a shader that reads matrices has them once. */
@@ -86,7 +77,7 @@ fn high_quants(word: u32) -> vec4f {
  * `fn NAME(line: u32, chunk: u32) -> mat2x4f` over an argument that is bound as {@link chunkType} says.
  * Numbers past the line's end are zeros.
  */
-export function chunkReader(name: string, x: Argument): string {
+function chunkReader(name: string, x: Argument): string {
   const { dtype } = x.spec;
   const { length, chunks } = linesOf(x.spec);
   const head = `fn ${name}(line: u32, chunk: u32) -> mat2x4f {`;
