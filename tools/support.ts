@@ -30,8 +30,7 @@ it runs the smaller operations that a composite is made of, \`loops\` where it r
 reference device, \`missing\` where it cannot. \`ideal\` stands for a
 device that has everything; programs are counted with it. Made by \`npm run support\`.
 
-${formatSupport([cpuKernels('f32'), wasmKernels, idealKernels])}
-${formatSupport([cpuKernels('f32'), webGpuKernels(commonAdapter), idealKernels])}
+${formatSupport([cpuKernels('f32'), wasmKernels, webGpuKernels(commonAdapter), idealKernels])}
 `;
   return format(text, { parser: 'markdown', printWidth: 100 });
 }
