@@ -7,7 +7,7 @@ const threads = 256;
 
 /**
  * What scores rows of logits [rows, vocabulary] has one work group a row. It begins with `target`, the
- * row's token, −1 for none, and `logSum`, the logarithm of the sum of exponentials.
+ * row's token, −1 for none, `top`, the largest logit, and `logSum`, the logarithm of the sum of exponentials.
  */
 function perRow(
   logits: Argument,
@@ -25,8 +25,8 @@ var<workgroup> token_of_row: i32;`,
   if (thread == 0u) { token_of_row = ${targets.at('row')}; }
   let token = workgroupUniformLoad(&token_of_row);
   var logSum = 0.0;
+  var top = -3.4e38;
   if (token >= 0) {
-    var top = -3.4e38;
     for (var i = thread; i < ${vocabulary}u; i += ${threads}u) { top = max(top, ${at}); }
     top = largest(top, thread);
     var sum = 0.0;
@@ -64,28 +64,43 @@ const tokenLogProbability: KernelMaker = ({ inputs }) => {
   };
 };
 
-/** factor · (onehot(token) − softmax(logits)) for each row. */
+/**
+ * factor · (onehot(token) − softmax(logits)) for each row. With `l2Wrap`, the first of the largest logits
+ * gets l2Wrap · logit · −factor more.
+ */
 function backward(
   factor: (flow: Argument, targets: Argument, rows: number) => string,
 ): KernelMaker {
-  return ({ inputs }) => {
+  return ({ inputs, attributes }) => {
     const shape = sizes(inputs[0]!.shape);
+    const l2Wrap = Number(attributes['l2Wrap'] ?? 0);
     return {
       passes: [
         {
           grid: gridOf(shape[0]),
           threads,
-          source: ({ inputs: [logits, targets, flow], outputs: [y] }) =>
-            perRow(
+          source: ({ inputs: [logits, targets, flow], outputs: [y] }) => {
+            const at = logits!.at(`row * ${shape[1]}u + i`);
+            // Places are whole numbers that f32 holds exactly, negated: the first is then the largest.
+            const peak = wgsl`var place = -3.4e38;
+  for (var i = thread; i < ${shape[1]}u; i += ${threads}u) {
+    if (${at} == top && place < -3.0e38) { place = -f32(i); }
+  }
+  place = largest(place, thread);`;
+            const pull =
+              l2Wrap === 0 ? '' : ` - select(0.0, factor * ${l2Wrap} * top, -f32(i) == place)`;
+            return perRow(
               logits!,
               targets!,
               shape,
               wgsl`${factor(flow!, targets!, shape[0])}
+  ${l2Wrap === 0 ? '' : peak}
   for (var i = thread; i < ${shape[1]}u; i += ${threads}u) {
     let hot = select(0.0, 1.0, i32(i) == token);
-    ${y!.name}[row * ${shape[1]}u + i] = factor * (hot - exp(${logits!.at(`row * ${shape[1]}u + i`)} - logSum));
+    ${y!.name}[row * ${shape[1]}u + i] = factor * (hot - exp(${at} - logSum))${pull};
   }`,
-            ),
+            );
+          },
         },
       ],
     };
