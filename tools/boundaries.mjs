@@ -118,7 +118,8 @@ export default {
         'No such file, a package that is not installed, or one that does not export this path.',
       severity: 'error',
       from: {},
-      to: { couldNotResolve: true },
+      // Types alone, named by `/// <reference types>`.
+      to: { couldNotResolve: true, pathNot: '^@webgpu/types$' },
     },
     {
       name: 'only-listed-dependencies',
@@ -131,7 +132,11 @@ export default {
       name: 'product-code-uses-dependencies-not-dev-dependencies',
       severity: 'error',
       from: { path: '^(?:packages|apps)/[^/]+/src/', pathNot: tests },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm', 'type-only'] },
+      to: {
+        dependencyTypes: ['npm-dev'],
+        // What a user may bring is a peer, and a development dependency for the tests.
+        dependencyTypesNot: ['npm', 'npm-peer', 'type-only'],
+      },
     },
     {
       name: 'bare-packages-depend-on-nothing',

@@ -8,7 +8,18 @@ import { cpuKernels } from '@rwkv-js/core';
 import { idealKernels } from '@rwkv-js/tensor';
 import { wasmKernels } from '@rwkv-js/wasm';
 import { formatSupport } from '@rwkv-js/testing';
+import { webGpuKernels, type Capabilities } from '@rwkv-js/webgpu';
 import { format } from 'prettier';
+
+/** What Chromium has on a common adapter. */
+const commonAdapter: Capabilities = {
+  subgroups: true,
+  narrowestSubgroup: 32,
+  threads: 256,
+  workgroupMemory: 32768,
+  bindings: 10,
+  largestBinding: 2 ** 31 - 4,
+};
 
 /** The page, from the tables as they are. A new device gets its table here. */
 export async function supportPage(): Promise<string> {
@@ -19,7 +30,7 @@ it runs the smaller operations that a composite is made of, \`loops\` where it r
 reference device, \`missing\` where it cannot. \`ideal\` stands for a
 device that has everything; programs are counted with it. Made by \`npm run support\`.
 
-${formatSupport([cpuKernels('f32'), wasmKernels, idealKernels])}
+${formatSupport([cpuKernels('f32'), wasmKernels, webGpuKernels(commonAdapter), idealKernels])}
 `;
   return format(text, { parser: 'markdown', printWidth: 100 });
 }

@@ -82,7 +82,9 @@ export async function openModel(
 ): Promise<OpenModel> {
   const { device: deviceName, normEpsilon, vocab } = modelOptions;
   const adapters = adaptersOf(modelOptions);
-  const device = await openDevice(deviceName);
+  const device = await openDevice(deviceName, {
+    report: (lines) => void io.stderr.write(`${lines}\n`),
+  });
   using bar = showProgress(io.stderr, { doing: 'Loading', unit: 'MB', scale: 1e6 });
   const options = {
     device,

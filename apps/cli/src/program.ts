@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { calibrateCommand } from './commands/calibrate.ts';
 import { convertCommand } from './commands/convert.ts';
 import { cacheCommand } from './commands/cache.ts';
+import { devicesCommand } from './commands/devices.ts';
 import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -24,6 +25,7 @@ const commands = [
   cacheCommand,
   convertCommand,
   calibrateCommand,
+  devicesCommand,
 ];
 
 /** The whole command line. Its mistakes are thrown as CommanderErrors, after a line about them. */

@@ -91,7 +91,8 @@ export {
 export { encodeState, readState } from './state-file.ts';
 export { loadModel, type LoadModelOptions, type LoadModelProgress } from './load-model.ts';
 export { type AdapterFile } from './with-adapters.ts';
-export { deviceNames, openDevice } from './open-device.ts';
+export { formatCandidates, type DeviceCandidate } from './choose-device.ts';
+export { deviceNames, listDevices, openDevice, type OpenDeviceOptions } from './open-device.ts';
 export { openWeights, type InputOptions } from './open-input.ts';
 export { openTokenizer, tokenizerFor } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';

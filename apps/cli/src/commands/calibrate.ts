@@ -50,7 +50,9 @@ export function calibrateCommand(io: Io): CommandUnknownOpts {
       if (bytes.length === 0) throw new UsageError(`${label} is empty; there is nothing to read`);
       const file = await readModelFile(path, io);
       checkVocabulary(file, { vocab, device: deviceName });
-      await using device = await openDevice(deviceName);
+      await using device = await openDevice(deviceName, {
+        report: (lines) => void io.stderr.write(`${lines}\n`),
+      });
       const source = await openWeights(path ?? stories.weights, { signal: io.signal });
       try {
         const vocabulary = vocab ?? (path === undefined ? stories.vocabulary : source);

@@ -42,7 +42,9 @@ export function inspectCommand(io: Io): CommandUnknownOpts {
       ),
     )
     .action(async (path, { tensors, json, device: deviceName }) => {
-      await using device = await openDevice(deviceName);
+      await using device = await openDevice(deviceName, {
+        report: (lines) => void io.stderr.write(`${lines}\n`),
+      });
       const source = await openWeights(path ?? stories.weights, { signal: io.signal });
       try {
         const report = inspect(source, device);

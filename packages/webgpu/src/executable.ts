@@ -1,0 +1,430 @@
+import {
+  byteLength as bytesIn,
+  DeviceError,
+  elementCount,
+  fitsDType,
+  formatSpec,
+  hostArray,
+  isPacked,
+  sameSpec,
+  setElements,
+  UsageError,
+  viewBytes,
+  viewOf,
+  type CompileOptions,
+  type DeviceTensor,
+  type Executable,
+  type HostArray,
+  type KernelCall,
+  type Plan,
+  type PlanSlot,
+  type RunInputs,
+} from '@rwkv-js/tensor';
+import type { Capabilities, Kernel, Pass } from './kernel.ts';
+import type { Pipeline, Pipelines } from './pipelines.ts';
+import type { Profile } from './profile.ts';
+import { shaderOf, type Binding } from './shader.ts';
+import { kernelFor } from './table.ts';
+import { WebGpuTensor, type TensorOwner } from './tensor.ts';
+
+/** What an executable needs of its device. */
+export interface WebGpuQueue extends TensorOwner {
+  readonly gpu: GPUDevice;
+  readonly capabilities: Capabilities;
+  readonly pipelines: Pipelines;
+  readonly profile: Profile | undefined;
+  /** Dispatches after which work is handed to the adapter; none: once a run. */
+  readonly submitEvery: number;
+  /** Executables that were not disposed. */
+  readonly executables: Set<WebGpuExecutable>;
+  /** Memory that all executables share, as one runs at a time: at least that much. */
+  shared(purpose: 'arena' | 'scratch', byteLength: number, label: string): GPUBuffer;
+  /** A buffer of its own; failure is told by the queue. */
+  createBuffer(byteLength: number, label: string): GPUBuffer;
+  /** Throws when the device was disposed. */
+  check(): void;
+  /** Runs work now; the first error sticks and later work is not begun. */
+  run(work: () => void): void;
+  /** Notes an error that showed later. */
+  fail(error: DeviceError): void;
+  /** Bytes of buffers once the work queued before is done. */
+  readBytes(parts: readonly BufferPart[]): Promise<readonly Uint8Array[]>;
+}
+
+/** A range of a buffer. */
+export interface BufferPart {
+  readonly buffer: GPUBuffer;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+/** One dispatch of a plan. */
+interface Dispatch {
+  readonly call: KernelCall;
+  readonly name: string;
+  readonly pass: Pass;
+  readonly pipeline: Pipeline;
+  readonly bindings: readonly Binding[];
+  readonly scratch: boolean;
+}
+
+/** Bits that no kernel gives: as f32 a finite number near the largest. */
+const poison = 0x7eadbeef;
+
+/** A plan over buffers of an adapter: pipelines and bind groups are made once, a run encodes them. */
+export class WebGpuExecutable implements Executable {
+  readonly plan: Plan;
+  readonly #queue: WebGpuQueue;
+  readonly #debug: boolean;
+  readonly #tensors: readonly WebGpuTensor[];
+  /** Buffers of the plan; undefined for the arena. */
+  readonly #buffers: readonly (GPUBuffer | undefined)[];
+  readonly #own: readonly GPUBuffer[];
+  readonly #arenaBytes: number;
+  readonly #scratchBytes: number;
+  #dispatches: readonly Dispatch[] = [];
+  #groups: readonly GPUBindGroup[] = [];
+  #boundArena: GPUBuffer | undefined;
+  #boundScratch: GPUBuffer | undefined;
+  #checks: Promise<void>[] = [];
+  #ran = false;
+  #disposed = false;
+
+  /** Makes a plan ready: binds the tensors, generates the shaders and compiles them side by side. */
+  static async make(
+    queue: WebGpuQueue,
+    plan: Plan,
+    options: CompileOptions,
+  ): Promise<WebGpuExecutable> {
+    const executable = new WebGpuExecutable(queue, plan, options);
+    try {
+      executable.#dispatches = await executable.#compile();
+    } catch (error) {
+      executable.dispose();
+      throw error;
+    }
+    return executable;
+  }
+
+  private constructor(queue: WebGpuQueue, plan: Plan, options: CompileOptions) {
+    this.plan = plan;
+    this.#queue = queue;
+    this.#debug = options.debug ?? false;
+    const tensors = new Map<number, WebGpuTensor>();
+    bind(queue, 'parameter', plan, plan.parameters, options.parameters, tensors);
+    bind(queue, 'state', plan, plan.states, options.states, tensors);
+    this.#tensors = [...tensors.values()];
+    const own: GPUBuffer[] = [];
+    let arenaBytes = 0;
+    this.#buffers = plan.buffers.map(({ kind, name, byteLength: bytes }, index) => {
+      const tensor = tensors.get(index);
+      if (tensor) return tensor.buffer;
+      if (kind === 'intermediate') {
+        arenaBytes = Math.max(arenaBytes, bytes);
+        return undefined;
+      }
+      const buffer = queue.createBuffer(bytes, `${kind} ${name ?? ''} of ${plan.program.name}`);
+      own.push(buffer);
+      return buffer;
+    });
+    this.#own = own;
+    this.#arenaBytes = arenaBytes;
+    this.#scratchBytes = Math.max(0, ...plan.calls.map(({ scratchBytes }) => scratchBytes));
+    queue.executables.add(this);
+  }
+
+  /** How many dispatches a run makes. */
+  get dispatches(): number {
+    return this.#dispatches.length;
+  }
+
+  async #compile(): Promise<readonly Dispatch[]> {
+    const { calls, program } = this.plan;
+    const pending = calls.flatMap((call) => {
+      const operation = program.operations[call.operation]!;
+      const view = viewOf(program, operation);
+      const kernel: Kernel = kernelFor(view, this.#queue.capabilities)!;
+      const bindings = this.#bindingsOf(call);
+      const scratch = (kernel.scratchBytes ?? 0) > 0;
+      const name = operation.definition.name;
+      return kernel.passes.flatMap((pass) => {
+        const shader = shaderOf(pass, view.inputs, view.outputs, bindings, scratch);
+        if (!shader) return [];
+        return [
+          this.#queue.pipelines
+            .get(shader, name)
+            .then((pipeline): Dispatch => ({ call, name, pass, pipeline, bindings, scratch })),
+        ];
+      });
+    });
+    const settled = await Promise.allSettled(pending);
+    return settled.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
+  }
+
+  /** Arguments that lie in one place are one binding; a buffer that is written is bound so throughout. */
+  #bindingsOf(call: KernelCall): readonly Binding[] {
+    const places = new Map<string, number[]>();
+    call.buffers.forEach(({ buffer, byteOffset }, at) => {
+      const key = `${buffer} ${byteOffset}`;
+      const known = places.get(key);
+      if (known) known.push(at);
+      else places.set(key, [at]);
+    });
+    const written = new Set(
+      call.buffers.flatMap(({ buffer, access }) => (access === 'read' ? [] : [buffer])),
+    );
+    return [...places.values()].map((all) => ({
+      arguments: all,
+      access: written.has(call.buffers[all[0]!]!.buffer) ? 'read_write' : 'read',
+    }));
+  }
+
+  /** Makes the bind groups; again when shared memory has moved, since another program needed more. */
+  #bindGroups(): void {
+    const { gpu } = this.#queue;
+    const label = this.plan.program.name;
+    const arena =
+      this.#arenaBytes > 0 ? this.#queue.shared('arena', this.#arenaBytes, label) : undefined;
+    const scratch =
+      this.#scratchBytes > 0 ? this.#queue.shared('scratch', this.#scratchBytes, label) : undefined;
+    const made = this.#groups.length === this.#dispatches.length;
+    if (made && arena === this.#boundArena && scratch === this.#boundScratch) return;
+    this.#boundArena = arena;
+    this.#boundScratch = scratch;
+    this.#groups = this.#dispatches.map(({ call, pipeline, bindings, scratch: takesScratch }) => {
+      const entries: GPUBindGroupEntry[] = bindings.map(({ arguments: places }, binding) => {
+        const { buffer, byteOffset, byteLength } = call.buffers[places[0]!]!;
+        return {
+          binding,
+          resource: {
+            buffer: this.#buffers[buffer] ?? arena!,
+            offset: byteOffset,
+            size: byteLength,
+          },
+        };
+      });
+      if (takesScratch) entries.push({ binding: bindings.length, resource: { buffer: scratch! } });
+      return gpu.createBindGroup({ layout: pipeline.layout, entries });
+    });
+  }
+
+  run(inputs: RunInputs): void {
+    this.#check();
+    for (const [name, { spec }] of this.plan.inputs) {
+      const given = inputs[name];
+      if (given?.length !== elementCount(spec.shape) || !fitsDType(given, spec.dtype)) {
+        const found = given ? `${given.length} elements of ${given.constructor.name}` : 'nothing';
+        throw new UsageError(
+          `input '${name}' of program ${this.plan.program.name} was given ${found}; ` +
+            `it takes ${formatSpec(spec)}`,
+        );
+      }
+    }
+    for (const name of Object.keys(inputs)) {
+      if (!this.plan.inputs.has(name)) {
+        throw new UsageError(
+          `program ${this.plan.program.name} has no input '${name}'; ` +
+            `it takes ${[...this.plan.inputs.keys()].join(', ') || 'none'}`,
+        );
+      }
+    }
+    this.#ran = true;
+    this.#queue.run(() => {
+      this.#bindGroups();
+      for (const [name, { spec, use }] of this.plan.inputs) {
+        const { dtype } = spec;
+        if (isPacked(dtype)) throw new DeviceError(`input '${name}' is packed`);
+        const elements = hostArray(dtype, Math.ceil(elementCount(spec.shape) / 2) * 2);
+        setElements(elements, dtype, inputs[name]!);
+        this.#queue.gpu.queue.writeBuffer(
+          this.#buffers[use.buffer]!,
+          0,
+          elements.buffer as ArrayBuffer,
+          0,
+          elements.byteLength,
+        );
+      }
+      if (this.#debug) this.#dispatchChecked();
+      else this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    const { gpu, submitEvery, profile } = this.#queue;
+    const groups = this.#groups;
+    for (let from = 0; from < groups.length; from += submitEvery) {
+      const to = Math.min(groups.length, from + submitEvery);
+      const encoder = gpu.createCommandEncoder();
+      if (profile) {
+        for (let i = from; i < to; i++) {
+          const { name, call } = this.#dispatches[i]!;
+          const pass = encoder.beginComputePass(profile.begin(name, call.cost));
+          this.#encode(pass, i);
+          pass.end();
+        }
+        profile.end(encoder);
+      } else {
+        const pass = encoder.beginComputePass();
+        for (let i = from; i < to; i++) this.#encode(pass, i);
+        pass.end();
+      }
+      gpu.queue.submit([encoder.finish()]);
+    }
+  }
+
+  #encode(pass: GPUComputePassEncoder, i: number): void {
+    const dispatch = this.#dispatches[i]!;
+    pass.setPipeline(dispatch.pipeline.pipeline);
+    pass.setBindGroup(0, this.#groups[i]!);
+    pass.dispatchWorkgroups(...dispatch.pass.grid);
+  }
+
+  /** One call at a time: its outputs are poisoned before, and looked at for NaN after. */
+  #dispatchChecked(): void {
+    const { gpu } = this.#queue;
+    this.#dispatches.forEach(({ call }, i) => {
+      if (call !== this.#dispatches[i - 1]?.call) {
+        for (const [part] of this.#outputsOf(call)) {
+          const words = new Uint32Array(part.byteLength / 4).fill(poison);
+          gpu.queue.writeBuffer(part.buffer, part.byteOffset, words);
+        }
+      }
+      const encoder = gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      this.#encode(pass, i);
+      pass.end();
+      gpu.queue.submit([encoder.finish()]);
+      if (call !== this.#dispatches[i + 1]?.call) this.#checks.push(this.#lookForNaN(call));
+    });
+  }
+
+  /** Outputs that lie in places of their own, with the id of their value. */
+  #outputsOf(call: KernelCall): (readonly [BufferPart, number])[] {
+    const { inputs, outputs } = this.plan.program.operations[call.operation]!;
+    return call.buffers.slice(inputs.length).flatMap((use, i) => {
+      const inPlace = call.buffers
+        .slice(0, inputs.length)
+        .some((other) => other.buffer === use.buffer && other.byteOffset === use.byteOffset);
+      if (inPlace) return [];
+      const buffer = this.#buffers[use.buffer] ?? this.#boundArena!;
+      const { byteOffset, byteLength } = use;
+      return [[{ buffer, byteOffset, byteLength }, outputs[i]!] as const];
+    });
+  }
+
+  async #lookForNaN(call: KernelCall): Promise<void> {
+    const { program } = this.plan;
+    const outputs = this.#outputsOf(call).filter(
+      ([, id]) => program.values[id]!.spec.dtype === 'f32',
+    );
+    const read = await this.#queue.readBytes(outputs.map(([part]) => part));
+    outputs.forEach(([, id], i) => {
+      const values = viewBytes('f32', read[i]!).subarray(
+        0,
+        elementCount(program.values[id]!.spec.shape),
+      );
+      const bad = values.findIndex((value: number) => Number.isNaN(value));
+      if (bad < 0) return;
+      const { definition, line } = program.operations[call.operation]!;
+      this.#queue.fail(
+        new DeviceError(
+          `${definition.name} of program ${program.name}${line === '' ? '' : `, recorded at ${line},`} ` +
+            `gave NaN as element ${bad}; look at its inputs`,
+        ),
+      );
+    });
+  }
+
+  async read<Name extends string>(...names: readonly Name[]): Promise<Record<Name, HostArray>> {
+    this.#check();
+    if (!this.#ran) {
+      throw new UsageError(`program ${this.plan.program.name} is read before it ran; run it first`);
+    }
+    const slots = names.map((name) => {
+      const slot = this.plan.outputs.get(name);
+      if (slot) return slot;
+      throw new UsageError(
+        `program ${this.plan.program.name} has no output '${name}'; ` +
+          `it gives ${[...this.plan.outputs.keys()].join(', ') || 'none'}`,
+      );
+    });
+    const reading = this.#queue.readBytes(
+      slots.map(({ use: { buffer, byteOffset, byteLength } }) => ({
+        buffer: this.#buffers[buffer]!,
+        byteOffset,
+        byteLength,
+      })),
+    );
+    const checks = this.#checks;
+    this.#checks = [];
+    await Promise.all(checks);
+    const read = await reading;
+    return Object.fromEntries(
+      names.map((name, i) => [name, elementsOf(slots[i]!, read[i]!)]),
+    ) as Record<Name, HostArray>;
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#queue.executables.delete(this);
+    for (const buffer of this.#own) buffer.destroy();
+    this.#dispatches = [];
+    this.#groups = [];
+  }
+
+  #check(): void {
+    this.#queue.check();
+    if (this.#disposed) {
+      throw new UsageError(
+        `program ${this.plan.program.name} was disposed and is used again; compile it anew`,
+      );
+    }
+    const gone = this.#tensors.find((tensor) => tensor.disposed);
+    if (gone) {
+      throw new UsageError(
+        `program ${this.plan.program.name} uses tensor '${gone.label}', which was disposed; ` +
+          'keep parameters and states as long as the programs that use them',
+      );
+    }
+  }
+}
+
+/** Elements of a value from the bytes of its place, which may be padded. */
+function elementsOf({ spec }: PlanSlot, bytes: Uint8Array): HostArray {
+  const { dtype, shape } = spec;
+  if (isPacked(dtype)) return bytes.subarray(0, bytesIn(spec));
+  return viewBytes(dtype, bytes).slice(0, elementCount(shape));
+}
+
+/** Finds the tensors that a plan's slots stand for and checks that they fit. */
+function bind(
+  owner: TensorOwner,
+  kind: 'parameter' | 'state',
+  plan: Plan,
+  slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
+  given: ReadonlyMap<string, DeviceTensor> | undefined,
+  tensors: Map<number, WebGpuTensor>,
+): void {
+  for (const [name, { spec, use, layout = 'row-major' }] of slots) {
+    const tensor = given?.get(name);
+    if (!(tensor instanceof WebGpuTensor) || !owner.tensors.has(tensor)) {
+      const other = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
+      throw new UsageError(
+        `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device webgpu and ` +
+          `was given ${tensor ? other : 'none'}; ` +
+          `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
+      );
+    }
+    if (!sameSpec(tensor.spec, spec) || tensor.layout !== layout) {
+      throw new UsageError(
+        `program ${plan.program.name} needs ${kind} '${name}' as ${formatSpec(spec)} ${layout} and ` +
+          `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
+      );
+    }
+    tensors.set(use.buffer, tensor);
+  }
+}

@@ -1,0 +1,35 @@
+/// <reference types="@webgpu/types" />
+import { DeviceError } from '@rwkv-js/tensor';
+
+/** Where Dawn's instances are kept: collecting one kills the process while a device of it lives. */
+const keeper = globalThis as { rwkvWebGpu?: Map<string, GPU> };
+
+/**
+ * The platform's WebGPU: that of the page or worker, or in Node that of the package `webgpu`.
+ *
+ * @param flags of Dawn, for Node alone: `backend=null`, `adapter=…`
+ * @throws DeviceError where there is none.
+ */
+export async function platformGpu(flags: readonly string[]): Promise<GPU> {
+  if (typeof navigator !== 'undefined' && 'gpu' in navigator && navigator.gpu) return navigator.gpu;
+  const known = keeper.rwkvWebGpu?.get(flags.join());
+  if (known) return known;
+  if (typeof process === 'undefined' || !process.versions?.node) {
+    throw new DeviceError(
+      'device webgpu cannot be opened: this browser has no WebGPU here; use a browser that has it, over https',
+    );
+  }
+  let module: typeof import('webgpu');
+  try {
+    module = await import('webgpu');
+  } catch (cause) {
+    throw new DeviceError(
+      "device webgpu cannot be opened: the package 'webgpu' does not load; install it beside rwkv-js",
+      { cause },
+    );
+  }
+  Object.assign(globalThis, module.globals);
+  const gpu = module.create([...flags]);
+  (keeper.rwkvWebGpu ??= new Map()).set(flags.join(), gpu);
+  return gpu;
+}

@@ -1,0 +1,73 @@
+import type { TensorSpec } from '@rwkv-js/tensor';
+import { Argument } from './argument.ts';
+import type { Pass } from './kernel.ts';
+
+/** How one buffer stands among a shader's bindings. */
+export interface Binding {
+  /** Arguments that lie in it, by place: inputs first, then outputs. More than one when in place. */
+  readonly arguments: readonly number[];
+  readonly access: 'read' | 'read_write';
+}
+
+/** A shader and what must be bound for it. */
+export interface Shader {
+  readonly code: string;
+  readonly access: readonly Binding['access'][];
+}
+
+/**
+ * The whole text of a pass: bindings, accessors, the kernel's own text, the entry point.
+ *
+ * @returns undefined for a pass that has nothing to do
+ * @param bindings which arguments lie together; the working memory, where there is any, follows them
+ */
+export function shaderOf(
+  pass: Pass,
+  inputs: readonly TensorSpec[],
+  outputs: readonly TensorSpec[],
+  bindings: readonly Binding[],
+  scratch: boolean,
+): Shader | undefined {
+  const specs = [...inputs, ...outputs];
+  const names = new Map<number, string>();
+  for (const { arguments: places } of bindings) {
+    for (const place of places) names.set(place, `t${places[0]}`);
+  }
+  const all = specs.map((spec, i) => new Argument(spec, names.get(i)!, pass.types?.[i]));
+  const {
+    module = '',
+    main,
+    subgroups,
+  } = pass.source({
+    inputs: all.slice(0, inputs.length),
+    outputs: all.slice(inputs.length),
+    scratch: 'scratch',
+  });
+  if (main === '') return undefined;
+  const declared = bindings.map(
+    ({ arguments: places, access }, i) =>
+      `@group(0) @binding(${i}) var<storage, ${access}> t${places[0]}: ${all[places[0]!]!.type};`,
+  );
+  if (scratch) {
+    declared.push(
+      `@group(0) @binding(${bindings.length}) var<storage, read_write> scratch: array<f32>;`,
+    );
+  }
+  const accessors = bindings.map(({ arguments: places }) => all[places[0]!]!.accessors());
+  const builtins = [
+    '@builtin(workgroup_id) group: vec3<u32>',
+    '@builtin(local_invocation_index) thread: u32',
+    ...(subgroups
+      ? ['@builtin(subgroup_invocation_id) lane: u32', '@builtin(subgroup_size) lanes: u32']
+      : []),
+  ];
+  const code = `${subgroups ? 'enable subgroups;\n' : ''}${declared.join('\n')}
+${accessors.join('')}${module}
+@compute @workgroup_size(${pass.threads})
+fn main(${builtins.join(', ')}) {
+${main}
+}
+`;
+  const access = bindings.map((binding) => binding.access);
+  return { code, access: scratch ? [...access, 'read_write'] : access };
+}
