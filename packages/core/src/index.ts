@@ -41,6 +41,7 @@ export { scatterRows } from './ops/scatter-rows.ts';
 export { sigmoid } from './ops/sigmoid.ts';
 export { silu } from './ops/silu.ts';
 export { slice } from './ops/slice.ts';
+export { softplus } from './ops/softplus.ts';
 export { sqrt } from './ops/sqrt.ts';
 export { square } from './ops/square.ts';
 export { subtract } from './ops/subtract.ts';

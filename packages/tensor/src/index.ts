@@ -35,7 +35,7 @@ export {
   type MemoryPolicy,
   type OperationView,
 } from './kernel-table.ts';
-export { splitLoadTime, type LoadTimeSplit } from './load-time.ts';
+export { fromParameters, splitLoadTime, type LoadTimeSplit } from './load-time.ts';
 export { leastError } from './least-error.ts';
 export { lower, rewrite } from './lower.ts';
 export { costOf, idealKernels, NullDevice, type PlanCost } from './null-device.ts';

@@ -9,6 +9,11 @@ export interface OperationView {
   readonly attributes: Attributes;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  /**
+   * Which inputs are parameters, or made of parameters alone at load, and so lie in the layout that
+   * `parameterLayout` gives. All others are row-major: weights that are trained are states.
+   */
+  readonly isParameter: readonly boolean[];
 }
 
 /** How a device runs one operation: plain data that its queue understands. */
@@ -80,7 +85,7 @@ export function plainLaunch({
   attributes,
   inputs,
   outputs,
-}: OperationView): KernelLaunch {
+}: Omit<OperationView, 'isParameter'>): KernelLaunch {
   const bytes = (specs: readonly TensorSpec[]): number =>
     specs.reduce((total, spec) => total + byteLength(spec), 0);
   return {
@@ -97,7 +102,12 @@ export function plainLaunch({
 }
 
 /** Arithmetic operations of one run: what the definition says, or the sum over a composite's lowering. */
-function operationsOf({ definition, attributes, inputs, outputs }: OperationView): number {
+function operationsOf({
+  definition,
+  attributes,
+  inputs,
+  outputs,
+}: Omit<OperationView, 'isParameter'>): number {
   if (definition.operations) return definition.operations(inputs, outputs, attributes);
   if (!definition.lower) {
     return outputs.reduce((total, { shape }) => total + elementCount(shape), 0);
@@ -108,7 +118,7 @@ function operationsOf({ definition, attributes, inputs, outputs }: OperationView
     return Object.fromEntries(results.map((value, i) => [String(i), value]));
   });
   return lowering.operations.reduce(
-    (total, operation) => total + operationsOf(viewOf(lowering, operation)),
+    (total, operation) => total + operationsOf(viewOf(lowering, operation, new Set())),
     0,
   );
 }

@@ -26,20 +26,26 @@ export function splitLoadTime(program: Program): LoadTimeSplit {
   return split;
 }
 
-function makeSplit(program: Program): LoadTimeSplit {
-  const fromParameters = new Set<number>();
-  const maker = new Map<number, Operation>();
+/** The parameters of a program and what is computed at load, of them alone. */
+export function fromParameters(program: Program): ReadonlySet<number> {
+  const found = new Set<number>();
   program.values.forEach((info, id) => {
-    if (info.kind === 'parameter') fromParameters.add(id);
+    if (info.kind === 'parameter') found.add(id);
   });
   const outputs = new Set(program.outputs.values());
   for (const operation of program.operations) {
-    if (!operation.inputs.every((id) => fromParameters.has(id))) continue;
+    if (!operation.inputs.every((id) => found.has(id))) continue;
     if (operation.outputs.some((id) => outputs.has(id))) continue;
-    for (const id of operation.outputs) {
-      fromParameters.add(id);
-      maker.set(id, operation);
-    }
+    for (const id of operation.outputs) found.add(id);
+  }
+  return found;
+}
+
+function makeSplit(program: Program): LoadTimeSplit {
+  const loaded = fromParameters(program);
+  const maker = new Map<number, Operation>();
+  for (const operation of program.operations) {
+    for (const id of operation.outputs) if (loaded.has(id)) maker.set(id, operation);
   }
   const running = program.operations.filter((operation) => !maker.has(operation.outputs[0]!));
   const wanted = new Set<number>();
@@ -60,7 +66,7 @@ function makeSplit(program: Program): LoadTimeSplit {
   }
   const values = [...program.values];
   // Parameters that only load-time work reads are not parameters of the step.
-  for (const id of fromParameters) {
+  for (const id of loaded) {
     if (!wanted.has(id)) values[id] = { kind: 'computed', spec: values[id]!.spec };
   }
   for (const [name, id] of firstOf)

@@ -1,4 +1,5 @@
 import type { KernelTable } from './kernel-table.ts';
+import { fromParameters } from './load-time.ts';
 import { viewOf, type Operation, type Program } from './program.ts';
 import { Recorder, type Value } from './record.ts';
 
@@ -7,9 +8,10 @@ import { Recorder, type Value } from './record.ts';
  * and those in turn. Operations of a lowering carry the line of the composite they stand for.
  */
 export function lower(program: Program, table: KernelTable): Program {
+  const parameters = fromParameters(program);
   const needsIt = (operation: Operation): boolean => {
     const { definition } = operation;
-    return definition.lower !== undefined && !table.launch(viewOf(program, operation));
+    return definition.lower !== undefined && !table.launch(viewOf(program, operation, parameters));
   };
   if (!program.operations.some(needsIt)) return program;
   const lowered = rewrite(program, (operation, inputs) =>

@@ -1,7 +1,7 @@
 import { placeInArena, type Lifetime } from './arena.ts';
 import { ShapeError, UsageError } from './errors.ts';
 import type { KernelTable } from './kernel-table.ts';
-import { splitLoadTime } from './load-time.ts';
+import { fromParameters, splitLoadTime } from './load-time.ts';
 import { lower } from './lower.ts';
 import type { Cost } from './op.ts';
 import { formatSpec, type TensorSpec } from './spec.ts';
@@ -104,9 +104,10 @@ export function plan(program: Program, table: KernelTable): Plan {
     const place = places.get(root(id))!;
     return { ...place, byteLength: bytesOf(id), access };
   };
+  const parameters = fromParameters(step);
   const calls = step.operations.flatMap((operation, index): KernelCall[] => {
     if (operation.definition.view) return [];
-    return [makeCall(step, operation, index, table, root, useOf)];
+    return [makeCall(step, operation, index, table, parameters, root, useOf)];
   });
   return {
     program: step,
@@ -130,11 +131,12 @@ function makeCall(
   operation: Operation,
   index: number,
   table: KernelTable,
+  parameters: ReadonlySet<number>,
   root: (id: number) => number,
   useOf: (id: number, access: BufferUse['access']) => BufferUse,
 ): KernelCall {
   const { definition } = operation;
-  const view = viewOf(step, operation);
+  const view = viewOf(step, operation, parameters);
   const launch = table.launch(view);
   if (!launch) {
     const given = view.inputs.map(formatSpec).join(', ');

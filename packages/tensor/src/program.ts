@@ -42,13 +42,22 @@ export interface Program {
   readonly outputs: ReadonlyMap<string, number>;
 }
 
-/** One operation as a kernel table sees it. */
-export function viewOf(program: Program, operation: Operation): OperationView {
+/**
+ * One operation as a kernel table sees it.
+ *
+ * @param parameters the values that `fromParameters` gives of the program
+ */
+export function viewOf(
+  program: Program,
+  operation: Operation,
+  parameters: ReadonlySet<number>,
+): OperationView {
   return {
     definition: operation.definition,
     attributes: operation.attributes,
     inputs: operation.inputs.map((id) => program.values[id]!.spec),
     outputs: operation.outputs.map((id) => program.values[id]!.spec),
+    isParameter: operation.inputs.map((id) => parameters.has(id)),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   setElements,
   UsageError,
   viewBytes,
+  fromParameters,
   viewOf,
   type CompileOptions,
   type DeviceTensor,
@@ -140,9 +141,10 @@ export class WebGpuExecutable implements Executable {
 
   async #compile(): Promise<readonly Dispatch[]> {
     const { calls, program } = this.plan;
+    const parameters = fromParameters(program);
     const pending = calls.flatMap((call) => {
       const operation = program.operations[call.operation]!;
-      const view = viewOf(program, operation);
+      const view = viewOf(program, operation, parameters);
       const kernel: Kernel = kernelFor(view, this.#queue.capabilities)!;
       const bindings = this.#bindingsOf(call);
       const scratch = (kernel.scratchBytes ?? 0) > 0;

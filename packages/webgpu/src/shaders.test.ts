@@ -1,5 +1,5 @@
 import { conformanceCases, programOf } from '@rwkv-js/testing';
-import { lower, plan, viewOf } from '@rwkv-js/tensor';
+import { lower, plan, fromParameters, viewOf } from '@rwkv-js/tensor';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openWebGpu } from './index.ts';
 import type { Capabilities } from './kernel.ts';
@@ -36,8 +36,9 @@ describe.each(kinds)('shaders %s', (_, capabilities) => {
         lower(programOf(one), webGpuKernels(capabilities)),
         webGpuKernels(capabilities),
       );
+      const parameters = fromParameters(made.program);
       for (const { operation, buffers } of made.calls) {
-        const view = viewOf(made.program, made.program.operations[operation]!);
+        const view = viewOf(made.program, made.program.operations[operation]!, parameters);
         const kernel = kernelFor(view, capabilities)!;
         const bindings = buffers.map((__, place) => ({
           arguments: [place],

@@ -3,6 +3,7 @@ import {
   costOf,
   idealKernels,
   plan,
+  fromParameters,
   viewOf,
   type KernelTable,
   type Program,
@@ -32,8 +33,9 @@ function stepOf(layers?: number): Program {
 
 function dispatchesOf(program: Program): number {
   const made = plan(program, webGpuKernels(common));
+  const parameters = fromParameters(made.program);
   return made.calls
-    .map(({ operation }) => viewOf(made.program, made.program.operations[operation]!))
+    .map(({ operation }) => viewOf(made.program, made.program.operations[operation]!, parameters))
     .reduce((sum, view) => sum + kernelFor(view, common)!.passes.length, 0);
 }
 

@@ -32,6 +32,7 @@ import {
   sigmoid,
   silu,
   slice,
+  softplus,
   sqrt,
   square,
   subtract,
@@ -95,6 +96,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...onEach('sigmoid', sigmoid),
   ...onEach('silu', silu),
   ...onEach('relu', relu, 'exact'),
+  ...onEach('softplus', softplus),
   ...onEach('square', square),
   ...onEach('scale', (x) => scale(x, { factor: -0.37 })),
   ...onPairs('add', add),
@@ -130,6 +132,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...products('linear', linear),
   ...products('linearSquaredRelu', linearSquaredRelu),
   ...products('linearOfSparse', linearOfSparse),
+  ...productsWithStates(),
   ...(['f32', 'f16', 'bf16'] as const).map((dtype) =>
     one(
       'gatherRows',
@@ -421,6 +424,42 @@ function products(op: string, build: (x: Value, weight: Value) => Value): Confor
       );
     }),
   );
+}
+
+/** Products with a matrix that is trained, or computed: it lies row by row on every device. */
+function productsWithStates(): ConformanceCase[] {
+  const ranks = { w: 32, a: 32, v: 32, g: 32 };
+  return [
+    ...Object.entries({ linear, linearSquaredRelu, linearOfSparse }).flatMap(([op, build]) =>
+      [1, 6].map((tokens) =>
+        one(
+          op,
+          `${tokens} rows, a state [70, 40]`,
+          'sums',
+          [input(random.floats([tokens, 40])), state(random.floats([70, 40]))],
+          (x, weight) => [build(x!, weight!)],
+        ),
+      ),
+    ),
+    one(
+      'linear',
+      'a computed matrix [70, 40]',
+      'sums',
+      [input(random.floats([6, 40])), input(random.floats([40, 70]))],
+      (x, weight) => [linear(x!, transpose(weight!))],
+    ),
+    one(
+      'timeMix7Project',
+      'states',
+      'sums',
+      [
+        input(random.floats([6, 3, 16])),
+        ...[0, 1, 2].map(() => state(random.floats([40, 16]))),
+        state(random.floats([128, 16])),
+      ],
+      (mixed, r, k, v, down) => timeMix7Project(mixed!, r!, k!, v!, down!, ranks),
+    ),
+  ];
 }
 
 /** An operation along time, in every layout of sequences. Its last output is the state. */

@@ -24,7 +24,7 @@ export interface GradientCase {
 }
 
 /** Tensors of a case together: the larger ones take time and show no more of a gradient. */
-const mostElements = 5000;
+const mostElements = 12_000;
 
 /**
  * The gradients that every device must compute as the oracle does: those of all small cases in f32. Made

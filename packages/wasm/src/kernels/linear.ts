@@ -47,7 +47,8 @@ const linear: Launcher = (operation) => {
       columns,
       rows,
       dtype,
-      rowsInPanels(rows),
+      // What is computed, or trained, lies row by row.
+      operation.isParameter[1] ? rowsInPanels(rows) : 0,
       becomes(operation),
       sparse(operation),
     ],
@@ -57,7 +58,9 @@ const linear: Launcher = (operation) => {
 
 const packed: Launcher = (operation) => {
   const [x, weight] = operation.inputs as [TensorSpec, TensorSpec];
-  if (!isPacked(weight.dtype) || !isInPanels(weight)) return undefined;
+  if (!isPacked(weight.dtype) || !isInPanels(weight) || !operation.isParameter[1]) {
+    return undefined;
+  }
   const [tokens, columns] = x.shape as [number, number];
   const { bits, axis } = weight.dtype;
   const scalars = [tokens, columns, weight.shape[0]!, bits, becomes(operation)];

@@ -7,7 +7,9 @@ import { productScratch, quantizedScratch, rowDType, weightDType } from './linea
 
 const ranksOf = ({ w, a, v, g }: TimeMix7Ranks): readonly number[] => [w, a, v, g];
 
-const project: Launcher = ({ inputs: [mixed, ...matrices], attributes }) => {
+const project: Launcher = ({ inputs: [mixed, ...matrices], attributes, isParameter }) => {
+  // Matrices that are trained lie row by row; products of their own take them.
+  if (!isParameter.slice(1).every(Boolean)) return undefined;
   const dtypes = matrices.map(weightDType);
   const ranks = ranksOf(attributes as TimeMix7Ranks);
   if (!allF32([mixed!]) || dtypes.includes(undefined)) return undefined;
@@ -23,7 +25,8 @@ const project: Launcher = ({ inputs: [mixed, ...matrices], attributes }) => {
 };
 
 /** Everything packed along rows, and the rows of x quantised. */
-const projectPacked: Launcher = ({ inputs: [mixed, ...matrices], attributes }) => {
+const projectPacked: Launcher = ({ inputs: [mixed, ...matrices], attributes, isParameter }) => {
+  if (!isParameter.slice(1).every(Boolean)) return undefined;
   const ranks = ranksOf(attributes as TimeMix7Ranks);
   const formats = matrices.flatMap(({ dtype }) => (isPacked(dtype) ? [dtype] : []));
   const [, tokens, width] = mixed!.shape as [number, number, number];

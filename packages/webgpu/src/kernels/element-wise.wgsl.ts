@@ -81,6 +81,7 @@ export const elementWiseKernels: Readonly<Record<string, KernelMaker>> = {
   sigmoid: one((x) => `sigmoid(${x})`),
   silu: one((x) => `${x} * sigmoid(${x})`),
   relu: one((x) => `select(${x}, 0.0, ${x} < 0.0)`),
+  softplus: one((x) => `max(${x}, 0.0) + log(1.0 + exp(-abs(${x})))`),
   square: one((x) => `${x} * ${x}`),
   add: one((a, b) => `${a} + ${b}`),
   subtract: one((a, b) => `${a} - ${b}`),
