@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { releasedShapes, rwkv7Entries } from '@rwkv-js/language';
+import { releasedShapes, rwkv7Entries, type Rwkv7Shape } from '@rwkv-js/language';
 import { randomWeights } from '@rwkv-js/testing';
 import { loadModel, openDevice, openWeights, writeSafetensors } from 'rwkv-js';
 import { formatTable, spread } from './table.ts';
@@ -12,17 +12,20 @@ const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
 /**
  * Memory and time of loading: the most memory that a process had beyond what it had before it loaded,
- * beside the bytes of the parameters; and the seconds beside those of reading the file with `cat`.
+ * beside the bytes of the parameters; and the seconds beside those of reading the file with `cat`. Of
+ * RWKV-7 0.1B, or of another released size: `npm run bench -- load 1.5b`.
  */
-export async function benchLoad(): Promise<void> {
+export async function benchLoad(size = process.argv[3] ?? '0.1b'): Promise<void> {
+  const sizes = releasedShapes[size];
+  if (!sizes) throw new Error(`${size} is none of ${Object.keys(releasedShapes).join(', ')}`);
   const folder = await mkdtemp(join(tmpdir(), 'rwkv-js-'));
   try {
     const path = join(folder, 'model.safetensors');
-    console.error('writing a random RWKV-7 0.1B in f16 ...');
-    await writeModel(path);
+    console.error(`writing a random RWKV-7 ${size} in f16 ...`);
+    await writeModel(path, sizes);
     const loads: LoadResult[] = [];
     const cats: number[] = [];
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < (size === '0.1b' ? 5 : 3); round++) {
       const start = performance.now();
       execFileSync('sh', ['-c', 'cat "$1" > /dev/null', 'sh', path]);
       cats.push((performance.now() - start) / 1000);
@@ -36,7 +39,7 @@ export async function benchLoad(): Promise<void> {
         ['MB', 'parameters', 'largest tensor', 'peak above idle', 'least–most', 'bound'],
         [
           [
-            'RWKV-7 0.1B, f16',
+            `RWKV-7 ${size}, f16`,
             megabytes(parameters),
             megabytes(largest),
             megabytes(peak.median),
@@ -58,8 +61,8 @@ export async function benchLoad(): Promise<void> {
   }
 }
 
-async function writeModel(path: string): Promise<void> {
-  const source = randomWeights(rwkv7Entries(releasedShapes['0.1b']!, 'f16'));
+async function writeModel(path: string, sizes: Rwkv7Shape): Promise<void> {
+  const source = randomWeights(rwkv7Entries(sizes, 'f16'));
   const tensors = [...source.tensors].map(([name, entry]) => ({ name, ...entry }));
   const writer = await writeSafetensors(path, tensors);
   for (const { name } of tensors) await writer.write(name, await source.read(name));
