@@ -50,7 +50,7 @@ describe('a wrong command line is told in one line, with code 2:', () => {
     [['generate', '--frequency-penalty', 'Infinity'], /--frequency-penalty .* number/],
     [['generate', '--penalty-decay', '2'], /--penalty-decay .* from 0 to 1/],
     [['generate', '--norm-epsilon', '0'], /--norm-epsilon .* above 0/],
-    [['generate', '--device', 'abacus'], /--device .*'abacus' .* wasm, cpu/],
+    [['generate', '--device', 'abacus'], /--device .*'abacus' .* wasm, webgpu, cpu, auto/],
     [['generate', '--prompt', ''], /--prompt .* empty; leave --prompt out/],
     [['generate', '--prompt', 'a\ud800'], /--prompt .* half of a surrogate pair/],
     [['generate', '--stop', ''], /--stop .* empty/],

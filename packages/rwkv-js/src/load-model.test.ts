@@ -136,7 +136,7 @@ describe('loadModel', () => {
 describe('openDevice', () => {
   test('refuses a name that it does not know with those it knows', async () => {
     await expect(openDevice('gpu')).rejects.toThrow(
-      "there is no device 'gpu'; choose one of: wasm, cpu",
+      "there is no device 'gpu'; choose one of: wasm, webgpu, cpu, auto",
     );
     await expect(openDevice('toString')).rejects.toThrow("there is no device 'toString'");
   });
