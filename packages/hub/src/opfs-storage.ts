@@ -29,14 +29,19 @@ export async function opfsStorage(): Promise<Storage> {
     async names(key) {
       const sizes = new Map<string, number>();
       for await (const [name, handle] of (await folder(key)) ?? []) {
-        if (isFile(handle)) sizes.set(name, (await handle.getFile()).size);
-        else if (isFolder(handle)) sizes.set(name, total(await piecesIn(handle)));
+        if (isFile(handle)) {
+          // Another tab, or a write that ends, may take a file away while the folder is listed.
+          const file = await unlessAbsent(handle.getFile());
+          if (file) sizes.set(name, file.size);
+        }
+        if (isFolder(handle)) sizes.set(name, total(await piecesIn(handle)));
       }
       return sizes;
     },
     async readText(key, name) {
       const handle = await unlessAbsent((await folder(key))?.getFileHandle(name));
-      return handle && (await (await handle.getFile()).text());
+      const file = handle && (await unlessAbsent(handle.getFile()));
+      return file && (await file.text());
     },
     async writeText(key, name, text) {
       const handle = await (await made(key)).getFileHandle(name, { create: true });
@@ -137,7 +142,8 @@ async function piecesIn(folder: FileSystemDirectoryHandle): Promise<PieceName[]>
     const [, start, end] = /^(\d+)-(\d+)$/.exec(name) ?? [];
     if (start === undefined || !isFile(handle)) continue;
     const piece = { start: Number(start), end: Number(end) };
-    if ((await handle.getFile()).size === piece.end - piece.start) pieces.push(piece);
+    const file = await unlessAbsent(handle.getFile());
+    if (file?.size === piece.end - piece.start) pieces.push(piece);
   }
   return pieces.sort((a, b) => a.start - b.start);
 }
