@@ -25,6 +25,7 @@ export {
 } from './dtype.ts';
 export { DeviceError, FormatError, ShapeError, UsageError } from './errors.ts';
 export { evaluate, tensor } from './evaluate.ts';
+export { bindTensors, checkRunInputs } from './executable-checks.ts';
 export { accumulate, assign } from './gradient-ops.ts';
 export { gradients, type GradientOptions } from './gradients.ts';
 export { halfValues, toBf16Bits, toF16Bits } from './half.ts';

@@ -1,17 +1,14 @@
 import {
+  bindTensors,
+  checkRunInputs,
   byteLength,
-  fitsDType,
-  formatSpec,
-  sameSpec,
   setElements,
   UsageError,
   type CompileOptions,
-  type DeviceTensor,
   type Executable,
   type HostArray,
   type KernelCall,
   type Plan,
-  type PlanSlot,
   type RunInputs,
 } from '@rwkv-js/tensor';
 import { encodeCalls, hostCall, type ListedCall } from './call-list.ts';
@@ -21,7 +18,7 @@ import { Hazards } from './hazards.ts';
 import { kernelNames, sharingScratch, type KernelName } from './kernel-names.ts';
 import type { HostOperation, PlacedTensor } from './protocol.ts';
 import { alignment } from './heap.ts';
-import { WasmTensor, type TensorOwner } from './tensor.ts';
+import { WasmTensor } from './tensor.ts';
 
 /** Programs that were compiled by this process, for the workers to tell them apart. */
 let programs = 0;
@@ -47,9 +44,12 @@ export class WasmExecutable implements Executable {
     this.plan = plan;
     this.#device = device;
     this.#debug = options.debug ?? false;
-    const tensors = new Map<number, WasmTensor>();
-    bind(device, 'parameter', plan, plan.parameters, options.parameters, tensors);
-    bind(device, 'state', plan, plan.states, options.states, tensors);
+    const tensors = bindTensors(
+      'wasm',
+      plan,
+      options,
+      (tensor): tensor is WasmTensor => tensor instanceof WasmTensor && device.tensors.has(tensor),
+    );
     this.#tensors = tensors;
 
     const { name } = plan.program;
@@ -147,27 +147,12 @@ export class WasmExecutable implements Executable {
 
   run(inputs: RunInputs): void {
     this.#check();
+    checkRunInputs(this.plan, inputs);
     const given = [...this.plan.inputs].map(([name, { spec, use }]) => {
       const elements = emptyArray(spec, countOf(spec));
-      const found = inputs[name];
-      if (found?.length !== elements.length || !fitsDType(found, spec.dtype)) {
-        throw new UsageError(
-          `input '${name}' of program ${this.plan.program.name} was given ` +
-            `${found ? `${found.length} elements of ${found.constructor.name}` : 'nothing'}; ` +
-            `it takes ${formatSpec(spec)}`,
-        );
-      }
-      setElements(elements, spec.dtype, found);
+      setElements(elements, spec.dtype, inputs[name]!);
       return { address: this.#addressOf(use.buffer) + use.byteOffset, bytes: bytesOf(elements) };
     });
-    for (const name of Object.keys(inputs)) {
-      if (!this.plan.inputs.has(name)) {
-        throw new UsageError(
-          `program ${this.plan.program.name} has no input '${name}'; ` +
-            `it takes ${[...this.plan.inputs.keys()].join(', ') || 'none'}`,
-        );
-      }
-    }
     this.#ran = true;
     // A device that failed takes the run and does nothing; reading tells.
     if (this.#device.team.failed) return;
@@ -235,34 +220,5 @@ export class WasmExecutable implements Executable {
           'keep parameters and states as long as the programs that use them',
       );
     }
-  }
-}
-
-/** Finds the tensors that a plan's slots stand for and checks that they fit. */
-function bind(
-  owner: TensorOwner,
-  kind: 'parameter' | 'state',
-  plan: Plan,
-  slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
-  given: ReadonlyMap<string, DeviceTensor> | undefined,
-  tensors: Map<number, WasmTensor>,
-): void {
-  for (const [name, { spec, use, layout = 'row-major' }] of slots) {
-    const tensor = given?.get(name);
-    if (!(tensor instanceof WasmTensor) || !owner.tensors.has(tensor)) {
-      const other = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
-      throw new UsageError(
-        `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device wasm and ` +
-          `was given ${tensor ? other : 'none'}; ` +
-          `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
-      );
-    }
-    if (!sameSpec(tensor.spec, spec) || tensor.layout !== layout) {
-      throw new UsageError(
-        `program ${plan.program.name} needs ${kind} '${name}' as ${formatSpec(spec)} ${layout} and ` +
-          `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
-      );
-    }
-    tensors.set(use.buffer, tensor);
   }
 }

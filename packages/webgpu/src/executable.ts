@@ -1,19 +1,17 @@
 import {
+  bindTensors,
+  checkRunInputs,
   byteLength as bytesIn,
   DeviceError,
   elementCount,
-  fitsDType,
-  formatSpec,
   hostArray,
   isPacked,
-  sameSpec,
   setElements,
   UsageError,
   viewBytes,
   fromParameters,
   viewOf,
   type CompileOptions,
-  type DeviceTensor,
   type Executable,
   type HostArray,
   type KernelCall,
@@ -111,9 +109,13 @@ export class WebGpuExecutable implements Executable {
     this.plan = plan;
     this.#queue = queue;
     this.#debug = options.debug ?? false;
-    const tensors = new Map<number, WebGpuTensor>();
-    bind(queue, 'parameter', plan, plan.parameters, options.parameters, tensors);
-    bind(queue, 'state', plan, plan.states, options.states, tensors);
+    const tensors = bindTensors(
+      'webgpu',
+      plan,
+      options,
+      (tensor): tensor is WebGpuTensor =>
+        tensor instanceof WebGpuTensor && queue.tensors.has(tensor),
+    );
     this.#tensors = [...tensors.values()];
     const own: GPUBuffer[] = [];
     let arenaBytes = 0;
@@ -215,24 +217,7 @@ export class WebGpuExecutable implements Executable {
 
   run(inputs: RunInputs): void {
     this.#check();
-    for (const [name, { spec }] of this.plan.inputs) {
-      const given = inputs[name];
-      if (given?.length !== elementCount(spec.shape) || !fitsDType(given, spec.dtype)) {
-        const found = given ? `${given.length} elements of ${given.constructor.name}` : 'nothing';
-        throw new UsageError(
-          `input '${name}' of program ${this.plan.program.name} was given ${found}; ` +
-            `it takes ${formatSpec(spec)}`,
-        );
-      }
-    }
-    for (const name of Object.keys(inputs)) {
-      if (!this.plan.inputs.has(name)) {
-        throw new UsageError(
-          `program ${this.plan.program.name} has no input '${name}'; ` +
-            `it takes ${[...this.plan.inputs.keys()].join(', ') || 'none'}`,
-        );
-      }
-    }
+    checkRunInputs(this.plan, inputs);
     this.#ran = true;
     this.#queue.run(() => {
       this.#bindGroups();
@@ -400,33 +385,4 @@ function elementsOf({ spec }: PlanSlot, bytes: Uint8Array): HostArray {
   const { dtype, shape } = spec;
   if (isPacked(dtype)) return bytes.subarray(0, bytesIn(spec));
   return viewBytes(dtype, bytes).slice(0, elementCount(shape));
-}
-
-/** Finds the tensors that a plan's slots stand for and checks that they fit. */
-function bind(
-  owner: TensorOwner,
-  kind: 'parameter' | 'state',
-  plan: Plan,
-  slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
-  given: ReadonlyMap<string, DeviceTensor> | undefined,
-  tensors: Map<number, WebGpuTensor>,
-): void {
-  for (const [name, { spec, use, layout = 'row-major' }] of slots) {
-    const tensor = given?.get(name);
-    if (!(tensor instanceof WebGpuTensor) || !owner.tensors.has(tensor)) {
-      const other = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
-      throw new UsageError(
-        `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device webgpu and ` +
-          `was given ${tensor ? other : 'none'}; ` +
-          `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
-      );
-    }
-    if (!sameSpec(tensor.spec, spec) || tensor.layout !== layout) {
-      throw new UsageError(
-        `program ${plan.program.name} needs ${kind} '${name}' as ${formatSpec(spec)} ${layout} and ` +
-          `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
-      );
-    }
-    tensors.set(use.buffer, tensor);
-  }
 }

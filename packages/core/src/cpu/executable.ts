@@ -1,13 +1,11 @@
 import {
+  bindTensors,
+  checkRunInputs,
   DeviceError,
-  fitsDType,
-  formatSpec,
   isPacked,
-  sameSpec,
   setElements,
   UsageError,
   type CompileOptions,
-  type DeviceTensor,
   type Executable,
   type HostArray,
   type HostTensor,
@@ -58,9 +56,12 @@ export class CpuExecutable implements Executable {
     this.plan = plan;
     this.#queue = queue;
     this.#debug = options.debug ?? false;
-    const tensors = new Map<number, CpuTensor>();
-    bind(queue, 'parameter', plan, plan.parameters, options.parameters, tensors);
-    bind(queue, 'state', plan, plan.states, options.states, tensors);
+    const tensors = bindTensors(
+      'cpu',
+      plan,
+      options,
+      (tensor): tensor is CpuTensor => tensor instanceof CpuTensor && queue.tensors.has(tensor),
+    );
     this.#tensors = [...tensors.values()];
 
     this.#memory = plan.buffers.map(({ kind, byteLength }, index) => {
@@ -108,24 +109,7 @@ export class CpuExecutable implements Executable {
 
   run(inputs: RunInputs): void {
     this.#check();
-    for (const [name, target] of this.#inputs) {
-      const given = inputs[name];
-      if (given?.length !== target.data.length || !fitsDType(given, target.dtype)) {
-        const found = given ? `${given.length} elements of ${given.constructor.name}` : 'nothing';
-        throw new UsageError(
-          `input '${name}' of program ${this.plan.program.name} was given ${found}; ` +
-            `it takes ${formatSpec(target)}`,
-        );
-      }
-    }
-    for (const name of Object.keys(inputs)) {
-      if (!this.#inputs.has(name)) {
-        throw new UsageError(
-          `program ${this.plan.program.name} has no input '${name}'; ` +
-            `it takes ${[...this.#inputs.keys()].join(', ') || 'none'}`,
-        );
-      }
-    }
+    checkRunInputs(this.plan, inputs);
     this.#ran = true;
     this.#queue.run(() => {
       this.#bindCalls();
@@ -215,34 +199,5 @@ function poison({ inputs, outputs }: ReferenceCall): void {
     );
     if (!inPlace)
       data.fill(data instanceof Int32Array ? 0x7eadbeef : data instanceof Uint8Array ? 0xff : NaN);
-  }
-}
-
-/** Finds the tensors that a plan's slots stand for and checks that they fit. */
-function bind(
-  owner: TensorOwner,
-  kind: 'parameter' | 'state',
-  plan: Plan,
-  slots: ReadonlyMap<string, PlanSlot & { readonly layout?: string }>,
-  given: ReadonlyMap<string, DeviceTensor> | undefined,
-  tensors: Map<number, CpuTensor>,
-): void {
-  for (const [name, { spec, use, layout = 'row-major' }] of slots) {
-    const tensor = given?.get(name);
-    if (!(tensor instanceof CpuTensor) || !owner.tensors.has(tensor)) {
-      const other = tensor?.disposed ? 'one that was disposed' : 'a tensor of another device';
-      throw new UsageError(
-        `program ${plan.program.name} needs ${kind} '${name}' ${formatSpec(spec)} on device cpu and ` +
-          `was given ${tensor ? other : 'none'}; ` +
-          `${kind === 'parameter' ? 'loadParameters' : 'allocateStates'} makes it`,
-      );
-    }
-    if (!sameSpec(tensor.spec, spec) || tensor.layout !== layout) {
-      throw new UsageError(
-        `program ${plan.program.name} needs ${kind} '${name}' as ${formatSpec(spec)} ${layout} and ` +
-          `was given ${formatSpec(tensor.spec)} ${tensor.layout}; load it for this program`,
-      );
-    }
-    tensors.set(use.buffer, tensor);
   }
 }
