@@ -70,15 +70,16 @@ export function gradients(program: Program, options: GradientOptions): Program {
   for (const operation of source.operations.toReversed()) {
     const cotangents = operation.outputs.map((id) => flowing.get(id));
     if (!cotangents.some(Boolean) || !operation.inputs.some((id) => reached.has(id))) continue;
-    const { definition, attributes, line } = operation;
+    const { definition, attributes } = operation;
     if (!definition.gradient) {
+      const { line } = operation;
       throw new UsageError(
         `${definition.name} in program ${program.name}${line && `, recorded at ${line},`} has no ` +
           `gradient and lies between ${ends.map(([name]) => name).join(', ')} and ` +
           `${wrt.join(', ')}; take the outputs before it`,
       );
     }
-    recorder.line = line;
+    recorder.line = () => operation.line;
     const found = definition.gradient({
       inputs: valuesOf(operation.inputs),
       outputs: valuesOf(operation.outputs),

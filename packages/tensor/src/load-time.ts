@@ -1,4 +1,4 @@
-import { formatAttributes, type Operation, type Program } from './program.ts';
+import { formatAttributes, onValues, type Operation, type Program } from './program.ts';
 
 /**
  * A program with the work that depends on parameters alone taken out. What such work gives is a
@@ -71,10 +71,12 @@ function makeSplit(program: Program): LoadTimeSplit {
   }
   for (const [name, id] of firstOf)
     values[id] = { kind: 'parameter', name, spec: values[id]!.spec };
-  const operations = running.map((operation) => ({
-    ...operation,
-    inputs: operation.inputs.map((id) => standIn.get(id) ?? id),
-  }));
+  const operations = running.map((operation) =>
+    onValues(
+      operation,
+      operation.inputs.map((id) => standIn.get(id) ?? id),
+    ),
+  );
   return { program: { ...program, values, operations }, derived };
 }
 
@@ -111,11 +113,9 @@ function programFor(
     values: [...place.keys()].map((old) => program.values[old]!),
     operations: program.operations
       .filter((operation) => needed.has(operation.outputs[0]!))
-      .map((operation) => ({
-        ...operation,
-        inputs: operation.inputs.map(move),
-        outputs: operation.outputs.map(move),
-      })),
+      .map((operation) =>
+        onValues(operation, operation.inputs.map(move), operation.outputs.map(move)),
+      ),
     states: new Map(),
     outputs: new Map([['value', move(id)]]),
   };

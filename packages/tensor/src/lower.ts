@@ -60,7 +60,7 @@ export function replay(
     }
   });
   for (const operation of program.operations) {
-    recorder.line = operation.line;
+    recorder.line = () => operation.line;
     const inputs = operation.inputs.map((id) => values.get(id)!);
     const outputs =
       replace?.(operation, inputs) ??

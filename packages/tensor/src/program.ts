@@ -20,6 +20,24 @@ export interface Operation {
   readonly line: string;
 }
 
+/** The same operation on other values. Its line stays unread, since spelling one out is slow. */
+export function onValues(
+  operation: Operation,
+  inputs: readonly number[],
+  outputs: readonly number[] = operation.outputs,
+): Operation {
+  const { definition, attributes } = operation;
+  return {
+    definition,
+    attributes,
+    inputs,
+    outputs,
+    get line() {
+      return operation.line;
+    },
+  };
+}
+
 /** A state of a program. */
 export interface StateSlot {
   /** The value it has before the run. */

@@ -28,7 +28,7 @@ export class Recorder {
   readonly #named = new Map<string, Value>();
   readonly #states = new Map<string, StateSlot>();
   /** The line that operations are said to come from, when they stand for one that was recorded before. */
-  line: string | undefined;
+  line: (() => string) | undefined;
   #finished = false;
 
   /** A small host array that is given anew at each run. */
@@ -114,12 +114,18 @@ export class Recorder {
     const specs = definition.infer(inputs, attributes, fail);
     for (const { shape } of specs) if (!isShape(shape)) fail(sizesAreCounts(shape));
     const outputs = specs.map((spec) => this.#value({ kind: 'computed', spec }));
+    // Spelling out a stack costs more than all else of recording, and few lines are ever read.
+    const stack = this.line ? undefined : new Error();
+    const lineOf = this.line ?? (() => callerLine(stack!));
+    let line: string | undefined;
     this.#operations.push({
       definition,
       attributes,
       inputs: inputs.map((input) => input.id),
       outputs: outputs.map((output) => output.id),
-      line: this.line ?? callerLine(),
+      get line() {
+        return (line ??= lineOf());
+      },
     });
     return outputs;
   }
@@ -204,12 +210,12 @@ function sizesAreCounts(shape: Shape): string {
 }
 
 /** `file.ts:12` of the code that called the operation, for listings and errors. */
-function callerLine(): string {
+function callerLine({ stack = '' }: Error): string {
   // Engines and their tools put different lines before the frames, which end in line and column.
-  const lines = (new Error().stack ?? '').split('\n');
+  const lines = stack.split('\n');
   const frames = lines.filter((line) => /:\d+:\d+\)?$/.test(line.trim()));
-  // Frames: this function, Recorder.apply, apply, the function of defineOp, then the caller.
-  const frame = frames[4] ?? '';
+  // Frames: Recorder.apply, apply, the function of defineOp, then the caller.
+  const frame = frames[3] ?? '';
   const match = /([^/\\(\s]+?)(?:\?[^:]*)?:(\d+):\d+\)?$/.exec(frame.trim());
   return match ? `${match[1]}:${match[2]}` : '';
 }
