@@ -85,9 +85,11 @@ export class Part {
     const needed = version.size - (left?.total ?? 0);
     const free = await storage.free();
     if (free !== undefined && free < needed) throw full(storage, address, needed, free);
-    const data = await storage.writeData(key, name, left ?? new ByteRanges()).catch((cause) => {
-      throw writingError(storage, address, needed, cause);
-    });
+    const data = await storage
+      .writeData(key, name, left ?? new ByteRanges())
+      .catch(async (cause) => {
+        throw await writingError(storage, address, needed, cause);
+      });
     const end = Math.max(0, ...Array.from(left ?? [], (range) => range.end));
     // The data may be gone, or shorter than the journal says: then nothing of it is trusted.
     const have = left && data.size >= end ? new ByteRanges(left) : new ByteRanges();
@@ -97,7 +99,7 @@ export class Part {
       return part;
     } catch (cause) {
       await part.#close();
-      throw writingError(storage, address, needed, cause);
+      throw await writingError(storage, address, needed, cause);
     }
   }
 
@@ -125,7 +127,7 @@ export class Part {
       if (performance.now() - this.#journalled > journalEvery) await this.#journal(this.#boot);
     } catch (cause) {
       const needed = this.version.size - this.have.total;
-      throw writingError(this.#storage, this.#address, needed, cause);
+      throw await writingError(this.#storage, this.#address, needed, cause);
     }
   }
 
@@ -258,12 +260,20 @@ function full(storage: Storage, address: Address, needed: number, free?: number)
   );
 }
 
-function writingError(storage: Storage, address: Address, needed: number, cause: unknown): Error {
+async function writingError(
+  storage: Storage,
+  address: Address,
+  needed: number,
+  cause: unknown,
+): Promise<Error> {
   if (cause instanceof UsageError || cause instanceof FormatError) return cause;
   const code = codeOf(cause) ?? '';
   if (['ENOSPC', 'EDQUOT', 'QuotaExceededError'].includes(code)) {
     return full(storage, address, needed);
   }
+  // Where several writes meet the end of the room, browsers name it for one of them only.
+  const free = await storage.free().catch(() => undefined);
+  if (free !== undefined && free < needed) return full(storage, address, needed, free);
   return new UsageError(
     `Caching ${address.label} in ${storage.place}: it cannot be written (${messageOf(cause)}).`,
     { cause },
