@@ -271,11 +271,13 @@ async function writingError(
   if (['ENOSPC', 'EDQUOT', 'QuotaExceededError'].includes(code)) {
     return full(storage, address, needed);
   }
-  // Where several writes meet the end of the room, browsers name it for one of them only.
+  // Where several writes meet the end of the room, browsers name it for one of them only, and their
+  // estimate comes late: so the bytes are named below too.
   const free = await storage.free().catch(() => undefined);
   if (free !== undefined && free < needed) return full(storage, address, needed, free);
   return new UsageError(
-    `Caching ${address.label} in ${storage.place}: it cannot be written (${messageOf(cause)}).`,
+    `Caching ${address.label} in ${storage.place}: it cannot be written (${messageOf(cause)}); ` +
+      `${needed} more bytes are needed, and there may be no room: delete other entries of the cache.`,
     { cause },
   );
 }
