@@ -42,7 +42,7 @@ export class BpeTokenizer extends TableTokenizer {
   #tokens = new Int32Array(256);
 
   constructor(name: string, parts: BpeParts) {
-    super(name, parts.table);
+    super(name, parts.table.starts.length, () => parts.table);
     this.#merges = parts.merges;
     this.#tokenOfByte = parts.tokenOfByte;
     this.#normalizes = parts.normalizes;

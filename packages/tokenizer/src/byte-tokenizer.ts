@@ -11,11 +11,11 @@ import { toBytes } from './to-bytes.ts';
  */
 export class ByteTokenizer extends TableTokenizer {
   constructor(size: 128 | 256 = 256) {
-    super('bytes', {
+    super('bytes', size, () => ({
       bytes: Uint8Array.from({ length: size }, (_, byte) => byte),
       starts: Int32Array.from({ length: size }, (_, byte) => byte),
       ends: Int32Array.from({ length: size }, (_, byte) => byte + 1),
-    });
+    }));
   }
 
   override encode(text: string | Uint8Array): Uint32Array {

@@ -15,16 +15,22 @@ export abstract class TableTokenizer implements Tokenizer {
   readonly name: string;
   readonly vocabularySize: number;
   readonly paddedSize: number;
-  readonly #table: TokenTable;
+  readonly #readTable: () => TokenTable;
+  #table: TokenTable | undefined;
 
-  constructor(name: string, table: TokenTable) {
+  /**
+   * @param size How many ids the table has.
+   * @param readTable Called when the bytes of a token are first asked for: a program that only counts
+   *   or encodes never waits for them.
+   */
+  constructor(name: string, size: number, readTable: () => TokenTable) {
     this.name = name;
-    this.vocabularySize = table.starts.length;
+    this.vocabularySize = size;
     this.paddedSize =
       this.vocabularySize > 256
         ? Math.ceil(this.vocabularySize / 256) * 256
         : 2 ** (32 - Math.clz32(this.vocabularySize - 1));
-    this.#table = table;
+    this.#readTable = readTable;
   }
 
   abstract encode(text: string | Uint8Array, options?: EncodeOptions): Uint32Array;
@@ -40,7 +46,7 @@ export abstract class TableTokenizer implements Tokenizer {
           `expected an array of token ids; put a single id in an array.`,
       );
     }
-    const { bytes, starts, ends } = this.#table;
+    const { bytes, starts, ends } = this.#tokens();
     let total = 0;
     for (let index = 0; index < ids.length; index++) {
       const id = ids[index];
@@ -67,8 +73,12 @@ export abstract class TableTokenizer implements Tokenizer {
 
   #view(id: number): Uint8Array {
     this.#check(id);
-    const { bytes, starts, ends } = this.#table;
+    const { bytes, starts, ends } = this.#tokens();
     return id < starts.length ? bytes.subarray(starts[id], ends[id]) : bytes.subarray(0, 0);
+  }
+
+  #tokens(): TokenTable {
+    return (this.#table ??= this.#readTable());
   }
 
   #check(id: number): void {

@@ -33,7 +33,8 @@ export class WordLevelTokenizer extends TableTokenizer {
       if (!special.has(id)) words[id] = { id, bytes: utf8.encode(` ${word}`) };
     }
     const { bytes, offsets } = listTokens(words);
-    super(name, { bytes, starts: offsets.slice(0, -1), ends: offsets.slice(1) });
+    const table = { bytes, starts: offsets.slice(0, -1), ends: offsets.slice(1) };
+    super(name, table.starts.length, () => table);
     this.#parts = parts;
     this.#special = special;
   }

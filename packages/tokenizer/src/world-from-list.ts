@@ -23,7 +23,8 @@ export function worldFromList(
   const trie = buildTrie(tokens, (first, second) =>
     fail(second, `the bytes of the token of ${place(first)} again`, 'a token that is new'),
   );
-  return new WorldTokenizer(label, tableById(tokens, { place, fail }), trie);
+  const table = tableById(tokens, { place, fail });
+  return new WorldTokenizer(label, table.starts.length, () => table, trie);
 }
 
 function tableById({ bytes, offsets, ids }: TokenList, { place, fail }: TokenReport): TokenTable {

@@ -16,8 +16,8 @@ export class WorldTokenizer extends TableTokenizer {
   /** Of the tokens of the table. */
   readonly trie: Trie;
 
-  constructor(name: string, table: TokenTable, trie: Trie) {
-    super(name, table);
+  constructor(name: string, size: number, readTable: () => TokenTable, trie: Trie) {
+    super(name, size, readTable);
     this.trie = trie;
   }
 
