@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { convert, firstNotFinite, fitsDType, setElements } from './convert.ts';
 import type { HostArray, PlainDType } from './dtype.ts';
@@ -86,6 +87,31 @@ describe('firstNotFinite', () => {
       expect(firstNotFinite(Uint16Array.from(numbers, toF16Bits), 'f16')).toBe(2);
       expect(firstNotFinite(Uint16Array.from(numbers, toBf16Bits), 'bf16')).toBe(2);
     }
+  });
+
+  test('finds the first of 16-bit floats wherever it stands', () => {
+    const bits16 = fc.integer({ min: 0, max: 0xffff });
+    fc.assert(
+      fc.property(
+        fc.constantFrom('f16', 'bf16'),
+        fc.array(fc.oneof(bits16, fc.constantFrom(0x7c00, 0xff80)), { maxLength: 9 }),
+        fc.nat(1),
+        (dtype, bits, offset) => {
+          const data = Uint16Array.from([0, ...bits]).subarray(offset);
+          const exponent = dtype === 'f16' ? 0x7c00 : 0x7f80;
+          const first = data.findIndex((element) => (element & exponent) === exponent);
+          expect(firstNotFinite(data, dtype)).toBe(first);
+        },
+      ),
+      {
+        seed: 5,
+        numRuns: 2000,
+        examples: [
+          ['f16', [0x7bff, 0xfc00], 1],
+          ['bf16', [0xff7f, 0xffff, 1], 0],
+        ],
+      },
+    );
   });
 
   test('gives −1 where all are finite, and for integers', () => {

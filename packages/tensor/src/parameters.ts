@@ -65,7 +65,9 @@ export async function loadParameters(
     for (const tensor of tensors.values()) tensor.dispose();
   };
   try {
-    for (const [name, { spec, layout, derived }] of wanted) {
+    // The largest first: what they are made from then lies beside little else.
+    const largestFirst = [...wanted].toSorted(([, a], [, b]) => bytesOf(b) - bytesOf(a));
+    for (const [name, { spec, layout, derived }] of largestFirst) {
       options.signal?.throwIfAborted();
       const data = derived
         ? await derive(device, derived, source, options.signal)
