@@ -2,6 +2,7 @@ import { FormatError, UsageError } from '@rwkv-js/tensor';
 import type { Address } from './address.ts';
 import { messageOf, PassingFailure } from './failures.ts';
 import { retryAfter } from './patience.ts';
+import type { Reply, Request, Send } from './send.ts';
 
 /** What a hub says of a large file where it redirects to its storage. */
 interface Linked {
@@ -11,13 +12,14 @@ interface Linked {
 
 /** An answer, where it came from in the end, and what redirects said on the way. */
 export interface Answer extends Linked {
-  readonly response: Response;
+  readonly response: Reply;
   readonly url: URL;
 }
 
 const mostRedirects = 10;
 /** Silence for so long is a broken connection. */
 const longestSilence = 30_000;
+const silence = (): Error => new Error(`nothing came for ${longestSilence / 1000} seconds`);
 
 /**
  * Sends the requests for one address. The token goes to the address's own origin and nowhere else,
@@ -26,12 +28,12 @@ const longestSilence = 30_000;
  */
 export class Client {
   readonly #address: Address;
-  readonly #fetch: typeof fetch;
+  readonly #send: Send;
   readonly #token: string | undefined;
 
-  constructor(address: Address, options: { fetch: typeof fetch; token: string | undefined }) {
+  constructor(address: Address, options: { send: Send; token: string | undefined }) {
     this.#address = address;
-    this.#fetch = options.fetch;
+    this.#send = options.send;
     this.#token = options.token;
   }
 
@@ -71,12 +73,25 @@ export class Client {
   /** A question to the hub itself, beside the file; undefined when it has no answer. */
   async ask(url: URL, body: object, signal: AbortSignal): Promise<unknown> {
     const headers = { ...this.#authorization(url), 'content-type': 'application/json' };
-    const init = { method: 'POST', headers, body: JSON.stringify(body), signal };
     try {
-      const response = await this.#fetch(url.href, init);
-      if (response.ok) return await response.json();
-      await drop(response);
-      return undefined;
+      const response = await this.#send(url.href, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+        redirect: 'follow',
+        cache: 'no-store',
+        signal,
+      });
+      if (response.status !== 200) {
+        await drop(response);
+        return undefined;
+      }
+      const text = new TextDecoder();
+      let json = '';
+      for await (const piece of this.pieces(response, signal)) {
+        json += text.decode(piece, { stream: true });
+      }
+      return JSON.parse(json);
     } catch {
       signal.throwIfAborted();
       return undefined;
@@ -88,20 +103,50 @@ export class Client {
    *
    * @throws PassingFailure when the connection ends early or falls silent.
    */
-  async *pieces(response: Response, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
+  async *pieces(response: Reply, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
     const reader = response.body?.getReader();
     if (!reader) return;
+    // One watch over the whole body: a timer and a race for each piece would cost as much as fetching it.
+    let failure: { readonly cause: unknown } | undefined;
+    /** Since when a piece is waited for; nobody is silent who is not asked. */
+    let asked: number | undefined;
+    const give = (cause: unknown): void => {
+      failure ??= { cause };
+      // What waits for a piece is told that there is no more.
+      reader.cancel(cause).catch(() => {});
+    };
+    const aborted = (): void => give(signal.reason);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watch = (): void => {
+      const left = (asked ?? performance.now()) + longestSilence - performance.now();
+      if (left <= 0) give(silence());
+      else timer = setTimeout(watch, left);
+    };
     let whole = false;
     try {
+      signal.throwIfAborted();
+      signal.addEventListener('abort', aborted);
+      watch();
       for (;;) {
-        const { done, value } = await this.#unlessSilent(reader.read(), signal);
-        if (done) {
+        asked = performance.now();
+        const { done, value } = await reader.read();
+        asked = undefined;
+        if (failure) throw failure.cause;
+        if (done || !value) {
           whole = true;
           return;
         }
         yield value;
       }
+    } catch (cause) {
+      throw this.#broken(
+        failure ? failure.cause : cause,
+        signal,
+        'the connection ended before the file did',
+      );
     } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', aborted);
       if (!whole) void reader.cancel().catch(() => {});
     }
   }
@@ -111,27 +156,24 @@ export class Client {
     return { authorization: `Bearer ${this.#token}` };
   }
 
-  async #request(url: URL, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
-    const { signal } = init;
+  async #request(
+    url: URL,
+    request: Pick<Request, 'method' | 'headers' | 'redirect' | 'signal'>,
+  ): Promise<Reply> {
+    const { signal } = request;
     signal.throwIfAborted();
     // A compressed body has other lengths and other ranges.
     const fixed = { 'accept-encoding': 'identity', ...this.#authorization(url) };
-    const headers = { ...init.headers, ...fixed };
-    // The browser's own cache would keep the file a second time.
-    const sent = this.#fetch(url.href, { ...init, cache: 'no-store', headers });
+    const headers = { ...request.headers, ...fixed };
+    const sent = this.#send(url.href, { ...request, cache: 'no-store', headers });
     return await this.#unlessSilent(sent, signal, 'the server could not be reached');
   }
 
   /** What `promise` gives; an error with a clear name when it fails or takes too long. */
-  async #unlessSilent<T>(
-    promise: Promise<T>,
-    signal: AbortSignal,
-    what = 'the connection ended before the file did',
-  ): Promise<T> {
+  async #unlessSilent<T>(promise: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
     let stop = (): void => {};
     const stopped = new Promise<never>((_, reject) => {
-      const silent = new Error(`nothing came for ${longestSilence / 1000} seconds`);
-      const timer = setTimeout(() => reject(silent), longestSilence);
+      const timer = setTimeout(() => reject(silence()), longestSilence);
       const aborted = (): void => reject(signal.reason);
       signal.addEventListener('abort', aborted);
       stop = () => {
@@ -142,18 +184,23 @@ export class Client {
     try {
       return await Promise.race([promise, stopped]);
     } catch (cause) {
-      signal.throwIfAborted();
-      const secrets = [this.#token ?? '', this.#address.url.search];
-      throw new PassingFailure(
-        `Fetching ${this.#address.label}: ${what} (${messageOf(cause, secrets)}); try again.`,
-      );
+      throw this.#broken(cause, signal, what);
     } finally {
       stop();
       promise.catch(() => {});
     }
   }
 
-  #redirected(response: Response, from: URL): URL {
+  /** The signal's reason, or what the platform says, under a clear name and without secrets. */
+  #broken(cause: unknown, signal: AbortSignal, what: string): unknown {
+    if (signal.aborted) return signal.reason;
+    const secrets = [this.#token ?? '', this.#address.url.search];
+    return new PassingFailure(
+      `Fetching ${this.#address.label}: ${what} (${messageOf(cause, secrets)}); try again.`,
+    );
+  }
+
+  #redirected(response: Reply, from: URL): URL {
     const { label } = this.#address;
     const location = response.headers.get('location');
     if (location === null || !URL.canParse(location, from)) {
@@ -169,7 +216,7 @@ export class Client {
     );
   }
 
-  async #checked(response: Response, remembered: boolean, signal: AbortSignal): Promise<Response> {
+  async #checked(response: Reply, remembered: boolean, signal: AbortSignal): Promise<Reply> {
     const { status } = response;
     if (status === 416) return response;
     if (status === 200 || status === 206) {
@@ -181,14 +228,14 @@ export class Client {
     throw this.#statusError(response, remembered);
   }
 
-  async #refuseWebPage(response: Response): Promise<void> {
+  async #refuseWebPage(response: Reply): Promise<void> {
     if (!/^(text\/html|application\/xhtml)/i.test(response.headers.get('content-type') ?? ''))
       return;
     await drop(response);
     throw webPage(this.#address);
   }
 
-  #statusError(response: Response, remembered: boolean): Error {
+  #statusError(response: Reply, remembered: boolean): Error {
     const { status } = response;
     const { label, hub } = this.#address;
     const answered = `Fetching ${label}: the server answered ${`${status} ${response.statusText}`.trim()}`;
@@ -238,7 +285,7 @@ export function webPage({ label, url }: Address): FormatError {
   );
 }
 
-function linkedFacts({ headers }: Response, before: Linked): Linked {
+function linkedFacts({ headers }: Reply, before: Linked): Linked {
   const size = Number(headers.get('x-linked-size') ?? NaN);
   const tag = /^"?([0-9a-f]{64})"?$/.exec(headers.get('x-linked-etag') ?? '');
   return {
@@ -248,6 +295,6 @@ function linkedFacts({ headers }: Response, before: Linked): Linked {
 }
 
 /** Lets go of an answer whose body nobody wants. */
-export async function drop(response: Response): Promise<void> {
+export async function drop(response: Reply): Promise<void> {
   await response.body?.cancel().catch(() => {});
 }

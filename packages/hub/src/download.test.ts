@@ -73,6 +73,11 @@ describe('a good server', () => {
     expect(server.seen).toHaveLength(count);
   });
 
+  test('of much more, whose sum is taken beside, gives the same', async () => {
+    const much = fileOf(34_000_000, 3);
+    await fetched(serving(much), much, sumOf(much));
+  });
+
   test('may have a file that fits into the first request', async () => {
     const { server } = await fetched(serving(fileOf(10)), fileOf(10));
     expect(server.seen).toHaveLength(1);

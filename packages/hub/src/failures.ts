@@ -20,6 +20,8 @@ export class ChangedFile extends FormatError {
 
 /** A few words for what a platform's error says, without any of `secrets`. */
 export function messageOf(cause: unknown, secrets: readonly string[] = []): string {
+  // Where a name has several addresses, one of the attempts is as good as another.
+  if (cause instanceof AggregateError) return messageOf(cause.errors[0], secrets);
   let text = String(cause);
   if (cause instanceof Error)
     text = cause.cause instanceof Error ? cause.cause.message : cause.message;

@@ -4,6 +4,7 @@ import { environment } from './environment.ts';
 import { codeOf } from './failures.ts';
 import { lockFile } from './lock-file.ts';
 import type { Storage, StoredData, WritableData } from './storage.ts';
+import { sumOnThread } from './sum-thread.ts';
 
 /**
  * The folder of the cache: `RWKV_CACHE`, or `rwkv-js` in `HF_HOME`, or in `XDG_CACHE_HOME`, or in
@@ -74,7 +75,8 @@ export async function folderStorage(folder: string): Promise<Storage> {
       await made(key);
       const { O_CREAT, O_RDWR } = fs.constants;
       const handle = await fs.open(path(key, name), O_CREAT | O_RDWR, 0o666);
-      return data(handle, (await handle.stat()).size);
+      const written = data(handle, (await handle.stat()).size);
+      return { ...written, sum: () => sumOnThread(path(key, name)) };
     },
     async nameData(key, from, to) {
       await fs.rename(path(key, from), path(key, to));

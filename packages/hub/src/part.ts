@@ -5,12 +5,15 @@ import { contentPrefix, wholeName } from './data-names.ts';
 import { entryText, type EntryFacts } from './entry.ts';
 import { codeOf, messageOf } from './failures.ts';
 import { isRecord, type Version } from './remote-file.ts';
+import { sumHere, type RunningSum } from './running-sum.ts';
 import { sha256 } from './sha256.ts';
 import type { Storage, WritableData } from './storage.ts';
 
 const journalName = 'part.json';
 /** At most so much work is lost when the process is killed. */
 const journalEvery = 1000;
+/** Starting a thread takes as long as the sum of so many bytes. */
+const worthThread = 32 * 1024 * 1024;
 
 /** What is known of a file that is not whole yet. */
 interface Journal extends Version {
@@ -118,6 +121,25 @@ export class Part {
       `Reading ${this.#address.label}: ${length} bytes at ${position} were written to the cache and ` +
         `${bytes.length} are there; something else changes ${this.#storage.place}, load it again.`,
     );
+  }
+
+  /** A sum of what is written, from the beginning on; of much on a thread of its own, where there is one. */
+  async sum(): Promise<RunningSum> {
+    const here = (): Promise<RunningSum> => sumHere((...range) => this.read(...range));
+    if (this.version.size < worthThread) return await here();
+    const sum = await this.#data.sum?.().catch(() => undefined);
+    if (!sum) return await here();
+    const add: RunningSum['add'] = async (end, signal) => {
+      await sum.add(end, signal).catch((cause: unknown) => {
+        signal.throwIfAborted();
+        throw new FormatError(
+          `Reading ${this.#address.label}: what was written to the cache cannot be read back ` +
+            `(${messageOf(cause)}); something else changes ${this.#storage.place}, load it again.`,
+          { cause },
+        );
+      });
+    };
+    return { ...sum, add };
   }
 
   async write(position: number, bytes: Uint8Array): Promise<void> {

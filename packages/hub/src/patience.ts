@@ -1,3 +1,4 @@
+import type { Reply } from './send.ts';
 import { PassingFailure } from './failures.ts';
 
 /** How many failures in a row, without anything gained in between, end a transfer. */
@@ -73,8 +74,11 @@ export class Patience {
 }
 
 /** Milliseconds that a Retry-After header asks for: seconds or a date (RFC 9110). */
-export function retryAfter(response: Response, now = Date.now()): number | undefined {
-  const text = response.headers.get('retry-after');
+export function retryAfter(
+  { headers }: Pick<Reply, 'headers'>,
+  now = Date.now(),
+): number | undefined {
+  const text = headers.get('retry-after');
   if (text === null) return undefined;
   const milliseconds = /^\d+$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - now;
   return Number.isNaN(milliseconds) ? undefined : Math.max(0, milliseconds);

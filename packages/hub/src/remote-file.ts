@@ -3,6 +3,7 @@ import type { Address } from './address.ts';
 import { drop, webPage, type Answer, type Client } from './client.ts';
 import { ChangedFile, PassingFailure } from './failures.ts';
 import type { Patience } from './patience.ts';
+import type { Reply } from './send.ts';
 
 /** What tells one version of a file from another. */
 export interface Version {
@@ -43,12 +44,12 @@ export class RemoteFile {
   #url: URL | undefined;
   #tag: string | undefined;
   /** The whole file on its way, from a server that cannot be asked for ranges. */
-  #stream: Response | undefined;
+  #stream: Reply | undefined;
 
   private constructor(
     address: Address,
     client: Client,
-    first: { version: Version; url: URL; head?: Piece | undefined; stream?: Response | undefined },
+    first: { version: Version; url: URL; head?: Piece | undefined; stream?: Reply | undefined },
   ) {
     this.#address = address;
     this.#client = client;
@@ -166,7 +167,7 @@ export class RemoteFile {
     }
   }
 
-  async #whole(signal: AbortSignal): Promise<Response> {
+  async #whole(signal: AbortSignal): Promise<Reply> {
     const answer = await this.#send({}, signal);
     try {
       this.#checkVersion(answer);
@@ -215,7 +216,7 @@ export class RemoteFile {
   }
 
   async *#pieces(
-    response: Response,
+    response: Reply,
     start: number,
     end: number,
     signal: AbortSignal,
@@ -305,12 +306,12 @@ async function sizeByHead(
   return response.status === 200 ? contentLength(response) : undefined;
 }
 
-function tagOf({ headers }: Response): string | undefined {
+function tagOf({ headers }: Reply): string | undefined {
   return headers.get('etag') ?? headers.get('last-modified') ?? undefined;
 }
 
 /** The length of a body as it comes; undefined when it is compressed on the way or not told. */
-function contentLength({ headers }: Response): number | undefined {
+function contentLength({ headers }: Reply): number | undefined {
   const text = headers.get('content-length');
   const encoding = headers.get('content-encoding') ?? 'identity';
   if (text === null || encoding !== 'identity') return undefined;
@@ -318,9 +319,7 @@ function contentLength({ headers }: Response): number | undefined {
   return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
 }
 
-function contentRange({
-  headers,
-}: Response): { start: number; size: number | undefined } | undefined {
+function contentRange({ headers }: Reply): { start: number; size: number | undefined } | undefined {
   const [, start, size] =
     /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? [];
   if (start === undefined) return undefined;
@@ -333,7 +332,7 @@ const rangeHeader = (start: number, end: number): Record<string, string> => ({
 
 function checkPlace(
   address: Address,
-  response: Response,
+  response: Reply,
   position: number,
   length: number,
   size: number,
@@ -358,11 +357,7 @@ function wrongRange({ label }: Address, start: number, end: number): FormatError
   );
 }
 
-async function readAll(
-  client: Client,
-  response: Response,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
+async function readAll(client: Client, response: Reply, signal: AbortSignal): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let total = 0;
   for await (const piece of client.pieces(response, signal)) {

@@ -1,4 +1,5 @@
 import type { ByteRanges } from './byte-ranges.ts';
+import type { RunningSum } from './running-sum.ts';
 
 /**
  * Where a cache keeps its files: one folder for each address, named by its key, and in it small texts
@@ -62,6 +63,8 @@ export interface WritableData extends StoredData {
   write(position: number, bytes: Uint8Array): Promise<void>;
   /** Returns when what was written outlives a power cut. */
   sync(): Promise<void>;
+  /** Takes the sum of what is written elsewhere than on this thread, where that can be had. */
+  sum?(): Promise<RunningSum>;
 }
 
 export interface Lock {

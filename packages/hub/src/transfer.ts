@@ -3,7 +3,6 @@ import { FormatError } from '@rwkv-js/tensor';
 import type { Part } from './part.ts';
 import type { Patience } from './patience.ts';
 import { headBytes, type Piece, type RemoteFile } from './remote-file.ts';
-import { sha256 } from './sha256.ts';
 import { waitUnlessAborted } from './wait-unless-aborted.ts';
 
 const connections = 4;
@@ -13,6 +12,8 @@ const requestBytes = 8 * 1024 * 1024;
 const writeEvery = 250;
 /** Gaining less than this before a connection fails is no progress. */
 const progressBytes = 64 * 1024;
+/** The sum is taken of so many at a time. */
+const sumBytes = 2 * 1024 * 1024;
 
 /**
  * Fetches a file into a part, each byte once: first the ranges that somebody waits for, and all
@@ -81,23 +82,25 @@ export class Transfer {
    */
   async whole(signal: AbortSignal, verifying: () => void): Promise<string> {
     this.#everything = true;
-    const hash = await sha256();
-    const step = 512 * 1024;
-    const buffer = new Uint8Array(step);
-    let told = false;
-    for (let position = 0; position < this.#size; position += step) {
-      const end = Math.min(position + step, this.#size);
-      await this.#until(() => this.#part.have.covers(position, end), signal);
-      if (!told && this.#part.have.covers(position, this.#size)) {
-        told = true;
-        verifying();
+    const sum = await this.#part.sum();
+    try {
+      const { have } = this.#part;
+      let told = false;
+      for (let position = 0; position < this.#size;) {
+        const next = Math.min(position + sumBytes, this.#size);
+        await this.#until(() => have.covers(position, next), signal);
+        if (!told && have.covers(position, this.#size)) {
+          told = true;
+          verifying();
+        }
+        await sum.add(next, signal);
+        position = next;
       }
-      const bytes = await this.#part.read(position, end - position, buffer);
-      signal.throwIfAborted();
-      hash.update(bytes);
+      await Promise.all(this.#workers);
+      return await sum.digest();
+    } finally {
+      await sum.close();
     }
-    await Promise.all(this.#workers);
-    return hash.digest();
   }
 
   /** Ends all requests. What was read of a piece until then is written first. Idempotent. */
