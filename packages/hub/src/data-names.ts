@@ -18,3 +18,6 @@ export function wholeName(sha256: string, name: string): string {
 export function packedName(sha256: string, layout: string, version: number): string {
   return `${contentPrefix(sha256)}packed-${layout}-v${version}`;
 }
+
+/** Of data that is being made from a file, whose content may not be known yet. */
+export const makingPrefix = 'making-';

@@ -7,7 +7,8 @@ import { Part } from './part.ts';
 import { Patience } from './patience.ts';
 import type { FileProgress } from './progress.ts';
 import { RemoteFile, sameVersion } from './remote-file.ts';
-import type { Lock } from './storage.ts';
+import { makeDerived, openDerived, type DerivedData } from './derived-data.ts';
+import type { Lock, StoredData } from './storage.ts';
 import { Transfer } from './transfer.ts';
 import { waitUnlessAborted } from './wait-unless-aborted.ts';
 
@@ -39,6 +40,20 @@ export interface HubFile {
    * UsageError when it does not fit; AbortError when the signal asks.
    */
   complete(options?: { readonly signal?: AbortSignal | undefined }): Promise<CompleteFile>;
+  /**
+   * What an earlier load made from the file and kept beside it, such as packed weights; undefined where
+   * there is none, and while the file is not whole.
+   *
+   * @param layout what was made, such as `q4`: letters, digits, `-`, `_` and `.`
+   * @param version of the way it is made; what another version made is not found
+   */
+  derived(layout: string, version: number): Promise<StoredData | undefined>;
+  /**
+   * Begins what is made from the file, to be kept beside it. It counts when both are whole.
+   *
+   * @throws what the storage throws, such as when there is no room.
+   */
+  derive(layout: string, version: number): Promise<DerivedData>;
   /**
    * Ends what is on its way; what came of it is kept, to go on with later. A slow disk is not waited
    * for: what it still has to take goes on by itself. Idempotent.
@@ -110,9 +125,11 @@ async function openCached({ address, settings, signal, sha256: sum }: OpenFile) 
   return undefined;
 }
 
-function cachedFile(data: CachedData, { address, progress }: OpenFile): HubFile {
+function cachedFile(data: CachedData, { address, progress, settings }: OpenFile): HubFile {
   const { label } = address;
   const { size } = data;
+  const { storage } = settings.cache;
+  const { sha256: content } = data.facts;
   let closing: Promise<void> | undefined;
   progress.opened(size, size, true);
   return {
@@ -131,7 +148,14 @@ function cachedFile(data: CachedData, { address, progress }: OpenFile): HubFile 
       );
     },
     async complete() {
-      return { label, size, sha256: data.facts.sha256, path: data.path };
+      return { label, size, sha256: content, path: data.path };
+    },
+    async derived(layout, version) {
+      return openDerived(storage, await keyOf(address), { sha256: content, layout, version });
+    },
+    async derive(layout, version) {
+      const sum = async (): Promise<string> => content;
+      return makeDerived(storage, await keyOf(address), { sum, layout, version });
     },
     close: () => (closing ??= data.close()),
   };
@@ -235,6 +259,12 @@ async function remoteFile(
     })());
   }
 
+  const whole = (): Promise<CompleteFile> => {
+    completing ??= complete();
+    completing.catch(() => {});
+    return completing;
+  };
+
   return {
     label,
     size,
@@ -248,9 +278,12 @@ async function remoteFile(
     },
     async complete({ signal } = {}) {
       signal?.throwIfAborted();
-      completing ??= complete();
-      completing.catch(() => {});
-      return signal ? await waitUnlessAborted(completing, signal) : await completing;
+      return signal ? await waitUnlessAborted(whole(), signal) : await whole();
+    },
+    derived: async () => undefined,
+    async derive(layout, version) {
+      const sum = async (): Promise<string> => (await whole()).sha256;
+      return makeDerived(settings.cache.storage, await keyOf(address), { sum, layout, version });
     },
     async close() {
       await atMost(longestClose, end(closedError(label), 'close'));

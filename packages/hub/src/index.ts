@@ -1,6 +1,6 @@
 export { isAddress } from './address.ts';
 export { Cache, type CacheEntry } from './cache.ts';
-export { packedName } from './data-names.ts';
+export { type DerivedData } from './derived-data.ts';
 export { type CompleteFile, type HubFile } from './hub-file.ts';
 export { openCache, openMemoryCache, type CacheOptions } from './open-cache.ts';
 export {

@@ -1,7 +1,7 @@
 import { FormatError, UsageError } from '@rwkv-js/tensor';
 import type { Address } from './address.ts';
 import { ByteRanges } from './byte-ranges.ts';
-import { contentPrefix, wholeName } from './data-names.ts';
+import { contentPrefix, makingPrefix, wholeName } from './data-names.ts';
 import { entryText, type EntryFacts } from './entry.ts';
 import { codeOf, messageOf } from './failures.ts';
 import { isRecord, type Version } from './remote-file.ts';
@@ -185,7 +185,11 @@ export class Part {
     // What an older version or an unfinished try left; other programs may still be reading it.
     for (const name of (await storage.names(this.#key)).keys()) {
       const kept =
-        name === 'entry.json' || name === 'lock' || name === data || name.startsWith(prefix);
+        name === 'entry.json' ||
+        name === 'lock' ||
+        name === data ||
+        name.startsWith(prefix) ||
+        name.startsWith(makingPrefix);
       if (!kept) await storage.remove(this.#key, name).catch(() => {});
     }
     return facts;

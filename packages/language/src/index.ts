@@ -14,6 +14,7 @@ export { modelMemory, type ModelMemory } from './memory.ts';
 export { LanguageModel, type LanguageModelOptions } from './model.ts';
 export {
   weightFormats,
+  packingVersion,
   weightsIn,
   type WeightFormat,
   type WeightFormatOptions,

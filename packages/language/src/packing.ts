@@ -28,6 +28,9 @@ export const weightFormats = ['f32', 'f16', 'bf16', 'q8', 'q4'] as const;
 
 export type WeightFormat = (typeof weightFormats)[number];
 
+/** Of how weights are packed: another one when the same numbers would give other bytes. */
+export const packingVersion = 1;
+
 export interface WeightFormatOptions {
   /**
    * What the matrices are multiplied with, from `calibrate`: errors of rounding to 4 bits are weighed

@@ -7,6 +7,8 @@ export interface FetchedFiles extends AsyncDisposable {
   /** True while any of them comes from a server. */
   readonly fetching: boolean;
   readonly fromCache: boolean;
+  /** The file that was opened for an input; undefined for one without an address. */
+  of(input: unknown): HubFile | undefined;
   /** The file that was opened for an input, or the input. */
   instead<T>(input: T): T | HubFile;
   /** Resolves when all are whole, checked, and in the cache. */
@@ -38,13 +40,15 @@ export async function fetchedFiles(
   const complete = Promise.all(files.map((file) => file.complete({ signal })));
   complete.catch(() => {});
   const fetching = files.some((file) => !file.fromCache);
+  const of = (input: unknown): HubFile | undefined => {
+    const address = addressIn(input);
+    return address === undefined ? undefined : files[asked.indexOf(address)];
+  };
   return {
     fetching,
     fromCache: files.length > 0 && !fetching,
-    instead(input) {
-      const address = addressIn(input);
-      return address === undefined ? input : files[asked.indexOf(address)]!;
-    },
+    of,
+    instead: (input) => of(input) ?? input,
     async complete() {
       await complete;
     },

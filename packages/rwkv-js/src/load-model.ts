@@ -10,6 +10,7 @@ import { UsageError, type WeightSource } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
 import type { OpenedWeights, WeightFiles, WeightInput } from '@rwkv-js/weights';
 import { fetchedFiles } from './fetched-files.ts';
+import { keptPacking } from './kept-packing.ts';
 import { openWeights, type InputOptions } from './open-input.ts';
 import { tokenizerFor } from './open-tokenizer.ts';
 import { withAdapters, type AdapterFile } from './with-adapters.ts';
@@ -97,9 +98,18 @@ export async function loadModel(
     source = await withAdapters(opened, adapters, files.instead, signal);
     const rows = source.tensors.get('emb.weight')?.shape[0] ?? 0;
     const tokenizer = await tokenizerFor(files.instead(vocabulary) ?? opened, rows, { signal });
-    const weights = weightsIn(format ?? ((name) => formatOfBlocks(opened, name)), source);
+    const packed = weightsIn(format ?? ((name) => formatOfBlocks(opened, name)), source);
+    const file = files.of(input);
+    const warn = options.hub?.warn ?? ((message: string) => console.warn(message));
+    // Adapters, like statistics, would make other weights of the same file.
+    const kept =
+      file && format && adapters.length === 0
+        ? await keptPacking(packed, source, { file, format, warn })
+        : undefined;
+    source = kept?.weights ?? packed;
+    await using _dropped = { [Symbol.asyncDispose]: async () => kept?.discard() };
     const { fromCache } = files;
-    const model = await LanguageModel.load(weights, {
+    const model = await LanguageModel.load(source, {
       ...rest,
       signal,
       tokenizer,
@@ -110,6 +120,7 @@ export async function loadModel(
     });
     try {
       await files.complete();
+      await kept?.keep();
       return model;
     } catch (error) {
       await model.dispose();
