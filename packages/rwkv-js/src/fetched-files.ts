@@ -1,5 +1,6 @@
 import { openFiles, type HubFile, type HubOptions, type OpenFilesOptions } from '@rwkv-js/hub';
 import type { LoadModelProgress } from './load-model.ts';
+import { isIndexAddress, modelParts } from './model-parts.ts';
 import { addressIn } from './open-input.ts';
 
 /** Those of the inputs that have addresses, open and on their way. */
@@ -9,6 +10,8 @@ export interface FetchedFiles extends AsyncDisposable {
   readonly fromCache: boolean;
   /** The file that was opened for an input; undefined for one without an address. */
   of(input: unknown): HubFile | undefined;
+  /** Opens a part of the model whose index an input is; undefined for other inputs. */
+  partOf(input: unknown): ((name: string) => Promise<HubFile>) | undefined;
   /** The file that was opened for an input, or the input. */
   instead<T>(input: T): T | HubFile;
   /** Resolves when all are whole, checked, and in the cache. */
@@ -27,7 +30,13 @@ export async function fetchedFiles(
   { hub, progress, signal }: FetchOptions,
 ): Promise<FetchedFiles> {
   const addresses = inputs.map(addressIn);
-  const asked = [...new Set(addresses.filter((address) => address !== undefined))];
+  const given = addresses.filter((address) => address !== undefined);
+  const parts = new Map<string, ReadonlyMap<string, string>>();
+  for (const index of given.filter(isIndexAddress)) {
+    parts.set(index, await modelParts(index, { hub, signal }));
+  }
+  const ofParts = [...parts.values()].flatMap((addressOf) => [...addressOf.values()]);
+  const asked = [...new Set([...given, ...ofParts])];
   const files = await openAddresses(asked, {
     ...hub,
     signal,
@@ -48,6 +57,10 @@ export async function fetchedFiles(
     fetching,
     fromCache: files.length > 0 && !fetching,
     of,
+    partOf(input) {
+      const addressOf = parts.get(addressIn(input) ?? '');
+      return addressOf && (async (name) => files[asked.indexOf(addressOf.get(name)!)]!);
+    },
     instead: (input) => of(input) ?? input,
     async complete() {
       await complete;

@@ -88,7 +88,7 @@ export async function keptPacking(
     weights: { ...weights, read },
     async keep() {
       // What the model does not take, so that whoever takes it finds all.
-      for (const name of [...missing.keys()]) if (making) await read(name);
+      for (const name of missing.keys()) if (making) await read(name);
       await attempt(async () => making?.finish());
     },
     discard: async () => making?.discard(),

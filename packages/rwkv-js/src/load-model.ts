@@ -8,10 +8,15 @@ import {
 import { stories } from '@rwkv-js/stories';
 import { UsageError, type WeightSource } from '@rwkv-js/tensor';
 import type { Tokenizer } from '@rwkv-js/tokenizer';
-import type { OpenedWeights, WeightFiles, WeightInput } from '@rwkv-js/weights';
+import {
+  openWeights as openWeightsOf,
+  type OpenedWeights,
+  type WeightFiles,
+  type WeightInput,
+} from '@rwkv-js/weights';
 import { fetchedFiles } from './fetched-files.ts';
-import { keptPacking } from './kept-packing.ts';
-import { openWeights, type InputOptions } from './open-input.ts';
+import { keptPacking, type KeptPacking } from './kept-packing.ts';
+import type { InputOptions } from './open-input.ts';
 import { tokenizerFor } from './open-tokenizer.ts';
 import { withAdapters, type AdapterFile } from './with-adapters.ts';
 
@@ -63,8 +68,8 @@ export interface LoadModelOptions
  * to the device as they arrive, its bytes into the cache, and the model is there when the whole was
  * checked. From then on it is read from the cache, and no server is asked.
  *
- * @param input a path, an address, a Blob, bytes, or the Files of a model in several; the embedded
- * model when it is left out
+ * @param input a path, an address, a Blob, bytes, the index of a model in several files by its path or
+ * address, or those Files; the embedded model when it is left out
  * @throws FormatError for a file that is no whole RWKV model, or that a server does not give; UsageError
  * for a path that is not there, a vocabulary of another model, or a LoRA without alpha; AbortError when
  * the signal asks.
@@ -92,22 +97,24 @@ export async function loadModel(
   const { vocabulary, format, adapters = [], progress, signal, ...rest } = options;
   const ofAdapters = adapters.flatMap(({ file, init }) => [file, init]);
   await using files = await fetchedFiles([input, vocabulary, ...ofAdapters], options);
-  const opened = await openWeights(files.instead(input), { signal });
+  const openPart = files.partOf(input);
+  const opened = await openWeightsOf(files.instead(input), { signal, openPart });
   let source: WeightSource = opened;
+  let kept: KeptPacking | undefined;
   try {
     source = await withAdapters(opened, adapters, files.instead, signal);
     const rows = source.tensors.get('emb.weight')?.shape[0] ?? 0;
     const tokenizer = await tokenizerFor(files.instead(vocabulary) ?? opened, rows, { signal });
     const packed = weightsIn(format ?? ((name) => formatOfBlocks(opened, name)), source);
-    const file = files.of(input);
+    // A model in several files has no single content to keep it by.
+    const file = openPart ? undefined : files.of(input);
     const warn = options.hub?.warn ?? ((message: string) => console.warn(message));
     // Adapters, like statistics, would make other weights of the same file.
-    const kept =
+    kept =
       file && format && adapters.length === 0
         ? await keptPacking(packed, source, { file, format, warn })
         : undefined;
     source = kept?.weights ?? packed;
-    await using _dropped = { [Symbol.asyncDispose]: async () => kept?.discard() };
     const { fromCache } = files;
     const model = await LanguageModel.load(source, {
       ...rest,
@@ -127,6 +134,7 @@ export async function loadModel(
       throw error;
     }
   } finally {
+    await kept?.discard();
     await source.close();
   }
 }

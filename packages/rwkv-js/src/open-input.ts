@@ -1,3 +1,4 @@
+import { isIndexAddress, modelParts } from './model-parts.ts';
 import { isAddress, openFiles, type HubFile, type HubOptions } from '@rwkv-js/hub';
 import {
   openSource,
@@ -14,14 +15,10 @@ export interface InputOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * The address that an input is; undefined for what lies on this machine, and for the index of a model in
- * several files under a URL, whose neighbours are found by that URL and read without the cache.
- */
+/** The address that an input is; undefined for what lies on this machine. */
 export function addressIn(input: unknown): string | undefined {
   const text = input instanceof URL ? input.href : input;
-  if (typeof text !== 'string' || !isAddress(text)) return undefined;
-  return /^https?:[^?#]*\.index\.json(?:[?#]|$)/i.test(text) ? undefined : text;
+  return typeof text === 'string' && isAddress(text) ? text : undefined;
 }
 
 /** The bytes behind an input; those of an address come through the cache. */
@@ -64,5 +61,9 @@ export async function openWeights(
   const { signal } = options;
   const address = addressIn(input);
   if (address === undefined) return openWeightsOf(input, { signal });
-  return openWeightsOf(await openInput(address, options), { signal });
+  const parts = isIndexAddress(address) ? await modelParts(address, options) : undefined;
+  return openWeightsOf(await openInput(address, options), {
+    signal,
+    openPart: parts && ((name) => openInput(parts.get(name)!, options)),
+  });
 }

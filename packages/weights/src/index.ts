@@ -3,6 +3,7 @@ export { mergeAdapter } from './adapters/merge-adapter.ts';
 export { openAdapter, type AdapterOptions } from './adapters/open-adapter.ts';
 export { type BlockEncoding, type BlockFormat } from './blocks/block-format.ts';
 export { blockEncodings, blockFormats } from './blocks/block-formats.ts';
+export { beside } from './beside.ts';
 export { type ByteSource, type ReadOptions } from './byte-source.ts';
 export { type MetadataList, type MetadataValue, type StoredVocabulary } from './container.ts';
 export { type FileSink } from './file-sink.ts';
@@ -12,8 +13,10 @@ export {
   openWeights,
   type OpenedEntry,
   type OpenedWeights,
+  type OpenWeightsOptions,
   type UnsupportedEntry,
 } from './open-weights.ts';
+export { shardNames } from './shards.ts';
 export { type TensorToWrite } from './safetensors-layout.ts';
 export {
   encodeSafetensors,

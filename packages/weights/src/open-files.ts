@@ -9,6 +9,14 @@ import { isShardIndex, openShards, type OpenPart } from './shards.ts';
 /** The files of a model in several, as a page gets them when a folder is dropped on it. */
 export type WeightFiles = readonly File[];
 
+export interface OpenFilesOptions extends ReadOptions {
+  /**
+   * Opens a file that the index of a model in several names, for an index that does not say where it lies.
+   * Default: it lies beside a path or an address.
+   */
+  readonly openPart?: OpenPart | undefined;
+}
+
 /** A weight file, or several that an index holds together. */
 export interface OpenedFiles extends OpenedContainer {
   /** What errors call them. */
@@ -21,9 +29,12 @@ export interface OpenedFiles extends OpenedContainer {
 /** Opens a file, and where it is the index of others, those. */
 export async function openFiles(
   input: WeightInput | WeightFiles,
-  options: ReadOptions,
+  { openPart: given, ...options }: OpenFilesOptions,
 ): Promise<OpenedFiles> {
-  const { first, openPart } = isList(input) ? inList(input, options) : inFolder(input, options);
+  const { first, openPart: found } = isList(input)
+    ? inList(input, options)
+    : inFolder(input, options);
+  const openPart = given ?? found;
   const source = await openSource(first, options);
   const { label } = source;
   try {

@@ -10,7 +10,12 @@ import type { BlockFormat } from './blocks/block-format.ts';
 import { closedError, type ReadOptions } from './byte-source.ts';
 import type { MetadataList, StoredTensor, StoredVocabulary } from './container.ts';
 import { nearNames } from './near-names.ts';
-import { openFiles, type OpenedFiles, type WeightFiles } from './open-files.ts';
+import {
+  openFiles,
+  type OpenedFiles,
+  type OpenFilesOptions,
+  type WeightFiles,
+} from './open-files.ts';
 import type { WeightInput } from './open-source.ts';
 import { quote } from './quote.ts';
 import { undoLayout } from './undo-layout.ts';
@@ -27,6 +32,8 @@ export interface UnsupportedEntry {
   readonly elementType: string;
   readonly shape: Shape;
 }
+
+export type OpenWeightsOptions = OpenFilesOptions;
 
 /** Weights of a file. */
 export interface OpenedWeights extends WeightSource {
@@ -77,7 +84,7 @@ export interface OpenedWeights extends WeightSource {
  */
 export async function openWeights(
   input: WeightInput | WeightFiles,
-  options: ReadOptions = {},
+  options: OpenWeightsOptions = {},
 ): Promise<OpenedWeights> {
   const files = await openFiles(input, options);
   try {

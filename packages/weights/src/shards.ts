@@ -26,6 +26,18 @@ export function isShardIndex(head: Uint8Array): boolean {
 }
 
 /**
+ * The names of the files that an index holds together, which lie beside it.
+ *
+ * @throws FormatError when the index is damaged or names a file outside its folder.
+ */
+export async function shardNames(
+  index: ByteSource,
+  options: ReadOptions = {},
+): Promise<readonly string[]> {
+  return [...new Set((await readIndex(index, options)).values())];
+}
+
+/**
  * Opens every file that an index names and puts their tensors together, in the order of the index.
  * Tensors that the index does not have are left out. specs/rwkv.md §4.2
  *

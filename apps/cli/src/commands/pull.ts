@@ -1,5 +1,5 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { download } from 'rwkv-js';
+import { download, modelAddresses } from 'rwkv-js';
 import { formatBytes, printable } from '../format.ts';
 import { print, type Io } from '../io.ts';
 import { examples, jsonOption } from '../options.ts';
@@ -10,7 +10,8 @@ export function pullCommand(io: Io): CommandUnknownOpts {
   return new Command('pull')
     .summary('fetch a model file into the cache')
     .description(
-      'Fetches files into the cache, unless what is there is still what the server has. After Ctrl-C ' +
+      'Fetches files into the cache, unless what is there is still what the server has; with the index of a ' +
+        'model in several files (.index.json) all that it names. After Ctrl-C ' +
         'the same command goes on where it stopped. HF_ENDPOINT names another hub, HF_TOKEN lets ' +
         'one read private files of it, HF_HUB_OFFLINE=1 asks no server.',
     )
@@ -30,12 +31,22 @@ export function pullCommand(io: Io): CommandUnknownOpts {
           exitCode: 2,
         });
       }
+      const { signal } = io;
+      // An index is looked at anew first: it says what else there is to fetch.
+      const all: string[] = [];
+      for (const address of addresses) {
+        if (/\.index\.json(?:[?#]|$)/.test(address))
+          await download([address], { refresh: true, signal });
+        all.push(...(await modelAddresses(address, { signal })));
+      }
       using bar = showProgress(io.stderr, { doing: 'Fetching', unit: 'MB', scale: 1e6 });
       const files = await download(
-        addresses.map((address) => (sha256 === undefined ? address : { address, sha256 })),
+        all.map((address) =>
+          sha256 === undefined || address !== addresses[0] ? address : { address, sha256 },
+        ),
         {
           refresh: true,
-          signal: io.signal,
+          signal,
           progress: ({ loadedBytes, totalBytes }) => bar.update(loadedBytes, totalBytes),
         },
       );
