@@ -10,151 +10,197 @@ import {
   type Value,
   type WeightSource,
 } from '@rwkv-js/tensor';
-import { openWasm, openWeights, stories } from 'rwkv-js';
+import { openTokenizer, openWasm, openWeights, stories } from 'rwkv-js';
+import { prompt, rateOf, type Contender, type Rate } from './contender.ts';
+import { openLlamaCpp } from './llama-cpp.ts';
 import { readBandwidth } from './memory-roof.ts';
 import { quickWeights } from './quick-weights.ts';
 import { formatTable, spread } from './table.ts';
 
-const rounds = 5;
-const promptTokens = 512;
-const decodeTokens = 12;
+const formats = ['f16', 'q8', 'q4'] as const;
 
-/** What is measured beside others, in turns: one of ours, or a peer. */
-interface Contender {
+type Format = (typeof formats)[number];
+
+const threadCounts = [1, 2];
+
+/** A model that is measured. */
+interface BenchedModel {
   readonly name: string;
-  /** Greedy writing, the tokens of all sequences together. */
-  decode(sequences: number): Promise<Rate>;
-  /** Reading. */
-  prompt(): Promise<Rate>;
+  /** Its weights, all matrices in a format. */
+  open(format: Format): Promise<WeightSource>;
+  /** The bytes of its tokens. */
+  vocabulary(): Promise<readonly (Uint8Array | undefined)[]>;
+  /** Tokens that each sequence writes in a round, of 1, 4 and 16 sequences. */
+  readonly tokens: readonly [one: number, four: number, sixteen: number];
+  readonly rounds: number;
+}
+
+const models: readonly BenchedModel[] = [
+  {
+    name: 'stories',
+    // It is shipped as q8, and what is packed stays so.
+    open: async (format) => weightsIn(format, weightsIn('f16', await openWeights(stories.weights))),
+    vocabulary: storiesVocabulary,
+    tokens: [200, 100, 40],
+    rounds: 5,
+  },
+  {
+    name: '0.1b',
+    open: async (format) => inFormat('0.1b', format),
+    vocabulary: async () => numberedTokens,
+    tokens: [12, 6, 3],
+    rounds: 3,
+  },
+  {
+    name: '0.4b',
+    open: async (format) => inFormat('0.4b', format),
+    vocabulary: async () => numberedTokens,
+    tokens: [6, 3, 2],
+    rounds: 3,
+  },
+];
+
+/** One of ours, with what is known of it. */
+interface Measured extends Contender {
   /** Bytes of weights that a step reads. */
   readonly bytes: number;
   /** Bytes a second of a product alone, in the same dtype with as many threads. */
   kernelRoof(): Promise<number>;
-  close(): Promise<void>;
 }
 
-/** How fast something went. */
-interface Rate {
-  /** Tokens a second by the clock. */
-  readonly byClock: number;
-  /** Tokens a second of processor time, of all threads: what other work on the machine disturbs less. */
-  readonly byProcessor: number;
-}
-
-async function rateOf(tokens: number, work: () => Promise<unknown>): Promise<Rate> {
-  const [start, usage] = [performance.now(), process.cpuUsage()];
-  await work();
-  const { user, system } = process.cpuUsage(usage);
-  return {
-    byClock: (1000 * tokens) / (performance.now() - start),
-    byProcessor: (1e6 * tokens) / (user + system),
-  };
-}
-
-const measures = [
-  'decode 1',
-  'decode 4',
-  'decode 16',
-  'prompt 512',
-  'kernel roof',
-  'decode 1 a CPU s',
-  'prompt a CPU s',
-] as const;
+const speeds = ['decode 1', 'decode 4', 'decode 16', 'prompt 512'] as const;
 
 /**
  * Speed of the wasm device: decode of 1, 4 and 16 sequences and a prompt, for the stories model and for the
- * shapes of RWKV-7 0.1B and 0.4B, on one thread and two, beside the memory's roof and the kernels' own.
+ * shapes of RWKV-7 0.1B and 0.4B, on one thread and two, beside the memory's roof and the kernels' own, and
+ * beside node-llama-cpp with the same weights where it is installed.
  *
  *     npm run bench -- cpu ['0.1b q8']
  *
- * @param only a part of the names to keep; models that are left out are not loaded
+ * @param only a part of the names to keep, such as `0.1b` or `stories q4`
  */
 export async function benchCpu(only: string): Promise<void> {
-  const models: Readonly<Record<string, (format: 'f16' | 'q8' | 'q4') => Promise<WeightSource>>> = {
-    // It is shipped as q8, and what is packed stays so.
-    stories: async (format) => {
-      const plain = weightsIn('f16', await openWeights(stories.weights));
-      return weightsIn(format, plain);
-    },
-    '0.1b': async (format) => inFormat('0.1b', format),
-    '0.4b': async (format) => inFormat('0.4b', format),
-  };
-  for (const [model, open] of Object.entries(models)) {
-    const contenders: Contender[] = [];
-    for (const format of ['f16', 'q8', 'q4'] as const) {
-      for (const threads of [1, 2]) {
-        const name = `${model} ${format} ${threads} thread${threads > 1 ? 's' : ''}`;
-        if (!name.includes(only)) continue;
-        contenders.push(await ours(name, await open(format), threads));
-      }
+  console.log(`wasm device, Node ${process.version}, tokens a second: median, least–most\n`);
+  for (const model of models) {
+    for (const format of formats) {
+      if (`${model.name} ${format}`.includes(only)) await benchModel(model, format);
     }
-    if (contenders.length > 0) await compare(contenders);
   }
 }
 
-/** Measures contenders in turns, so that a machine that changes its speed changes it for all. */
-async function compare(contenders: readonly Contender[]): Promise<void> {
-  const rates = contenders.map(() => measures.map((): number[] => []));
+async function benchModel(model: BenchedModel, format: Format): Promise<void> {
+  const name = `${model.name} ${format}`;
+  const own: Measured[] = [];
+  for (const threads of threadCounts) {
+    own.push(
+      await ours(`${name}, ${threads === 1 ? 'one thread' : `${threads} threads`}`, {
+        source: await model.open(format),
+        threads,
+      }),
+    );
+  }
+  const source = await model.open(format);
+  const peers = await openLlamaCpp(name, source, {
+    format,
+    threads: threadCounts,
+    vocabulary: await model.vocabulary(),
+  });
+  await source.close();
+  const all = [...own, ...peers];
+
+  const rates = new Map(all.map((contender) => [contender, speeds.map((): Rate[] => [])]));
+  const roofs = new Map(own.map((contender) => [contender, [] as number[]]));
   const memory: number[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    memory.push(readBandwidth());
-    for (const [i, contender] of contenders.entries()) {
-      const [one, four, sixteen, prompt] = [
-        await contender.decode(1),
-        await contender.decode(4),
-        await contender.decode(16),
+  // In turns, so that a machine that changes its speed changes it for all. Round 0 warms up.
+  for (let round = 0; round <= model.rounds; round++) {
+    if (round > 0) memory.push(readBandwidth());
+    for (const contender of all) {
+      const [one, four, sixteen] = model.tokens;
+      const found = [
+        await contender.decode(1, one),
+        await contender.decode(4, four),
+        await contender.decode(16, sixteen),
         await contender.prompt(),
       ];
+      if (round > 0) found.forEach((rate, which) => rates.get(contender)![which]!.push(rate));
+    }
+    for (const contender of own) {
       const roof = await contender.kernelRoof();
-      const found = [
-        ...[one, four, sixteen, prompt].map(({ byClock }) => byClock),
-        roof,
-        ...[one, prompt].map(({ byProcessor }) => byProcessor),
-      ];
-      if (round > 0) found.forEach((rate, which) => rates[i]![which]!.push(rate)); // 0 warms up
+      if (round > 0) roofs.get(contender)!.push(roof);
     }
   }
-  const show = (values: readonly number[]): string[] => {
-    const { median, least, most } = spread(values);
-    return [median.toFixed(0), `${least.toFixed(0)}–${most.toFixed(0)}`];
-  };
-  const rows = contenders.map(({ name, bytes }, i) => {
-    const [one, four, sixteen, prompt, roof] = rates[i]!;
-    const bandwidth = spread(one!).median * bytes;
-    const kernel = spread(roof!).median;
-    return [
-      name,
-      ...[one!, four!, sixteen!, prompt!].flatMap(show),
-      (bytes / 1e6).toFixed(0),
-      (bandwidth / 1e9).toFixed(1),
-      (kernel / 1e9).toFixed(1),
-      `${((100 * bandwidth) / kernel).toFixed(0)} %`,
-      ...rates[i]!.slice(5).map((values) => spread(values).median.toFixed(0)),
-    ];
-  });
-  const { median, least, most } = spread(memory);
-  console.log(`wasm device, Node ${process.version}, ${rounds} rounds, tokens a second`);
-  console.log(
-    `memory read by one thread: ${[median, least, most].map((b) => (b / 1e9).toFixed(1)).join(', ')} GB/s (median, least, most)\n`,
-  );
-  const heading = ['model', ...measures.slice(0, 4).flatMap((name) => [name, 'spread'])];
-  console.log(
-    formatTable(
-      [...heading, 'MB a token', 'GB/s', 'kernel GB/s', 'of kernel', ...measures.slice(5)],
-      rows,
-    ) + '\n',
-  );
-  for (const contender of contenders) await contender.close();
+  for (const contender of all) await contender.close();
+
+  const clock = (contender: Contender, which: number): number[] =>
+    rates.get(contender)![which]!.map(({ byClock }) => byClock);
+  const best = (of: readonly Contender[], which: number): number =>
+    Math.max(...of.map((contender) => spread(clock(contender, which)).median));
+  const rows = all.map((contender) => [
+    contender.name,
+    ...speeds.flatMap((_, which) => show(clock(contender, which))),
+    ...[0, 3].map((which) =>
+      spread(rates.get(contender)![which]!.map(({ byProcessor }) => byProcessor)).median.toFixed(0),
+    ),
+  ]);
+  if (peers.length > 0) {
+    const ratios = speeds.flatMap((_, which) => [
+      `${(best(own, which) / best(peers, which)).toFixed(2)} ×`,
+      '',
+    ]);
+    rows.push(['best of ours to best of node-llama-cpp', ...ratios, '', '']);
+  }
+  const heading = [
+    name,
+    ...speeds.flatMap((speed) => [speed, '']),
+    'decode a CPU s',
+    'prompt a CPU s',
+  ];
+  console.log(formatTable(heading, rows));
+
+  const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
+  console.log(`memory read by one thread: ${gigabytes(spread(memory).median)} GB/s`);
+  for (const contender of own) {
+    const { bytes } = contender;
+    const used = spread(clock(contender, 0)).median * bytes;
+    const roof = spread(roofs.get(contender)!).median;
+    console.log(
+      `${contender.name}: ${(bytes / 1e6).toFixed(0)} MB of weights a token, ${gigabytes(used)} GB/s, ` +
+        `${((100 * used) / roof).toFixed(0)} % of the products' ${gigabytes(roof)} GB/s`,
+    );
+  }
+  console.log('');
 }
 
+function show(values: readonly number[]): string[] {
+  const { median, least, most } = spread(values);
+  return [median.toFixed(0), `${least.toFixed(0)}–${most.toFixed(0)}`];
+}
+
+async function storiesVocabulary(): Promise<readonly (Uint8Array | undefined)[]> {
+  const tokenizer = await openTokenizer(stories.vocabulary);
+  return Array.from({ length: tokenizer.vocabularySize }, (_, id) => {
+    const bytes = tokenizer.tokenBytes(id);
+    return bytes.length === 0 ? undefined : bytes;
+  });
+}
+
+/** Some text for every token of a random model: the 256 bytes, as llama.cpp wants "\n", and numbers. */
+const numberedTokens = Array.from({ length: 65536 }, (_, id) => {
+  if (id === 0) return undefined;
+  return id <= 256 ? Uint8Array.of(id - 1) : new TextEncoder().encode(` ${id}`);
+});
+
 /** Weights of a released shape, as fast as they are written. */
-function inFormat(shape: '0.1b' | '0.4b', format: 'f16' | 'q8' | 'q4'): WeightSource {
+function inFormat(shape: '0.1b' | '0.4b', format: Format): WeightSource {
   const plain = quickWeights(rwkv7Entries(releasedShapes[shape]!, 'f16'));
   // The entries that the format has, without converting anything.
   return format === 'f16' ? plain : quickWeights(weightsIn(format, plain).tensors);
 }
 
-async function ours(name: string, source: WeightSource, threads: number): Promise<Contender> {
+async function ours(
+  name: string,
+  { source, threads }: { readonly source: WeightSource; readonly threads: number },
+): Promise<Measured> {
   const device = await openWasm({ threads });
   const model = await LanguageModel.load(source, { device, slots: 16 });
   await source.close();
@@ -164,7 +210,7 @@ async function ours(name: string, source: WeightSource, threads: number): Promis
   return {
     name,
     bytes,
-    decode: (sequences) => decodeRate(model, sequences),
+    decode: (sequences, tokens) => decodeRate(model, sequences, tokens),
     prompt: () => promptRate(model),
     kernelRoof: kernel,
     async close() {
@@ -174,7 +220,7 @@ async function ours(name: string, source: WeightSource, threads: number): Promis
   };
 }
 
-async function decodeRate(model: LanguageModel, count: number): Promise<Rate> {
+async function decodeRate(model: LanguageModel, count: number, tokens: number): Promise<Rate> {
   const sessions = await Promise.all(
     Array.from({ length: count }, async (_, i) => {
       const session = model.session();
@@ -182,10 +228,10 @@ async function decodeRate(model: LanguageModel, count: number): Promise<Rate> {
       return session;
     }),
   );
-  const rate = await rateOf(count * decodeTokens, () =>
+  const rate = await rateOf(count * tokens, () =>
     Promise.all(
       sessions.map((session) =>
-        session.generate({ maxTokens: decodeTokens, temperature: 0, stopTokens: [] }).text(),
+        session.generate({ maxTokens: tokens, temperature: 0, stopTokens: [] }).text(),
       ),
     ),
   );
@@ -196,8 +242,7 @@ async function decodeRate(model: LanguageModel, count: number): Promise<Rate> {
 async function promptRate(model: LanguageModel): Promise<Rate> {
   const session = model.session();
   // The last token of a feed waits for what is asked after it; one more makes the steps full.
-  const prompt = Array.from({ length: promptTokens + 1 }, (_, i) => (i * 37) % 2048);
-  const rate = await rateOf(promptTokens, () => session.feed(prompt));
+  const rate = await rateOf(prompt.length, () => session.feed([...prompt, 1]));
   await session.dispose();
   return rate;
 }

@@ -4,24 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { LlamaCpp } from './llama-cpp.ts';
 import { openPeer } from './peers.ts';
-
-/** What of node-llama-cpp is used. */
-interface LlamaCpp {
-  getLlama(options: { gpu: false; build: 'never'; logLevel: 'error' }): Promise<{
-    loadModel(options: { modelPath: string }): Promise<LlamaModel>;
-  }>;
-}
-
-interface LlamaModel {
-  createContext(options: { contextSize: number; threads: number }): Promise<{
-    getSequence(): {
-      evaluate(tokens: number[], options: { temperature: number }): AsyncIterable<number>;
-    };
-  }>;
-  tokenize(text: string): number[];
-  dispose(): Promise<void>;
-}
 
 const peer = await openPeer<LlamaCpp>('node-llama-cpp');
 const path = sharedPath('models/stories/expected.safetensors');
