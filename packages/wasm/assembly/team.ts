@@ -16,7 +16,7 @@ const EPOCH: usize = 128;
 const SLEEPERS: usize = 192;
 
 /** Loads of the epoch before a worker that waits goes to sleep: some microseconds. */
-const SPINS: i32 = 4000;
+const SPINS: i32 = 100000;
 
 export function join(place: i32, count: i32): void {
   worker = place;

@@ -39,7 +39,7 @@ async function begin({
 }
 
 /** Loads of the counter before a worker goes to sleep; then it takes nothing from anyone. */
-const spins = 2000;
+const spins = 200_000;
 
 /** Does a share of every run, for good: the device ends its workers from outside. */
 function follow(kernels: Kernels): never {
