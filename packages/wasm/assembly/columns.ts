@@ -1,7 +1,11 @@
 import { multiplyAdd } from './lanes';
-import { widen } from './weights';
+import { WIDE_BLOCK } from './quantized';
 
-/** Products with packed weights whose blocks run along columns: panels of 32 rows, a block of every column. */
+/**
+ * Products with packed weights whose blocks run along columns: panels of 32 rows, which are a block of every
+ * column and then the scales of all. A column's scale goes into what the column meets, 16 bits of it
+ * (sixteen-bits.ts); what is left is a product of whole numbers, two columns at a time.
+ */
 
 /** Bytes of the quants of a column in a panel. */
 // @ts-ignore: decorator
@@ -10,43 +14,136 @@ export function columnBytes(bits: i32): i32 {
   return bits << 2;
 }
 
+/** Rows 0 to 7 of two columns' bytes, pair by pair; 8 to 15. */
 // @ts-ignore: decorator
 @inline
-function addQuants(sum: v128, factor: v128, quants: v128): v128 {
-  return multiplyAdd(sum, factor, f32x4.convert_i32x4_s(quants));
+function lowPairs(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
-/** A panel times the columns of a list: pairs of an element of x and of its place among the columns. */
-export function columnsTimesSparse(panel: usize, bits: i32, columns: i32, list: usize, end: usize, y: usize): void {
-  let a = f32x4.splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
-  const scales = panel + <usize>columns * columnBytes(bits);
-  for (; list < end; list += 8) {
-    const column = <usize>load<u32>(list, 4);
-    const factor = f32x4.splat(load<f32>(list) * widen<u16>(scales + (column << 1)));
-    let low: v128, high: v128;
-    if (bits == 8) {
-      low = v128.load(panel + (column << 5));
-      high = v128.load(panel + (column << 5), 16);
-    } else {
-      const bytes = v128.load(panel + (column << 4));
-      low = lowQuants(bytes);
-      high = highQuants(bytes);
+// @ts-ignore: decorator
+@inline
+function highPairs(a: v128, b: v128): v128 {
+  return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+// @ts-ignore: decorator
+@inline
+function addWords(sum: v128, x: v128, words: v128): v128 {
+  return i32x4.add(sum, i32x4.dot_i16x8_s(x, words));
+}
+
+// @ts-ignore: decorator
+@inline
+function addScaled(y: usize, scale: v128, sum: v128): void {
+  v128.store(y, multiplyAdd(v128.load(y), f32x4.convert_i32x4_s(sum), scale));
+}
+
+/**
+ * A panel times some of its columns, added to y. All is for blocks of 32 of these columns.
+ *
+ * @param columns the places of their quants in the panel, u32, a multiple of 32
+ * @param z what they meet, 16 bits
+ * @param scales of z in two parts, to be multiplied
+ * @param corrections with 4 bits: what its quants are too large by, see `correctionsOf`
+ */
+export function panelTimesColumns(
+  panel: usize, bits: i32, columns: usize, count: i32, z: usize, scales: usize, others: usize, corrections: usize, y: usize,
+): void {
+  const end = z + (<usize>count << 1);
+  while (z < end) {
+    let a = i32x4.splat(0);
+    if (bits == 4) {
+      a = v128.load32_splat(corrections);
+      corrections += 4;
     }
-    let words = i16x8.extend_low_i8x16_s(low);
-    a = addQuants(a, factor, i32x4.extend_low_i16x8_s(words));
-    b = addQuants(b, factor, i32x4.extend_high_i16x8_s(words));
-    words = i16x8.extend_high_i8x16_s(low);
-    c = addQuants(c, factor, i32x4.extend_low_i16x8_s(words));
-    d = addQuants(d, factor, i32x4.extend_high_i16x8_s(words));
-    words = i16x8.extend_low_i8x16_s(high);
-    e = addQuants(e, factor, i32x4.extend_low_i16x8_s(words));
-    f = addQuants(f, factor, i32x4.extend_high_i16x8_s(words));
-    words = i16x8.extend_high_i8x16_s(high);
-    g = addQuants(g, factor, i32x4.extend_low_i16x8_s(words));
-    h = addQuants(h, factor, i32x4.extend_high_i16x8_s(words));
+    let b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+    for (const stop = z + 64; z < stop;) {
+      const s = v128.load32_splat(z);
+      const first = panel + load<u32>(columns), second = panel + load<u32>(columns, 4);
+      if (bits == 8) {
+        let u = v128.load(first), v = v128.load(second);
+        let pairs = lowPairs(u, v);
+        a = addWords(a, s, i16x8.extend_low_i8x16_s(pairs));
+        b = addWords(b, s, i16x8.extend_high_i8x16_s(pairs));
+        pairs = highPairs(u, v);
+        c = addWords(c, s, i16x8.extend_low_i8x16_s(pairs));
+        d = addWords(d, s, i16x8.extend_high_i8x16_s(pairs));
+        u = v128.load(first, 16);
+        v = v128.load(second, 16);
+        pairs = lowPairs(u, v);
+        e = addWords(e, s, i16x8.extend_low_i8x16_s(pairs));
+        f = addWords(f, s, i16x8.extend_high_i8x16_s(pairs));
+        pairs = highPairs(u, v);
+        g = addWords(g, s, i16x8.extend_low_i8x16_s(pairs));
+        h = addWords(h, s, i16x8.extend_high_i8x16_s(pairs));
+      } else {
+        // Rows 0 to 15 are the low halves of bytes, rows 16 to 31 the high ones.
+        const mask = i16x8.splat(15);
+        const u = v128.load(first), v = v128.load(second);
+        let pairs = lowPairs(u, v);
+        let words = i16x8.extend_low_i8x16_u(pairs);
+        a = addWords(a, s, v128.and(words, mask));
+        e = addWords(e, s, i16x8.shr_u(words, 4));
+        words = i16x8.extend_high_i8x16_u(pairs);
+        b = addWords(b, s, v128.and(words, mask));
+        f = addWords(f, s, i16x8.shr_u(words, 4));
+        pairs = highPairs(u, v);
+        words = i16x8.extend_low_i8x16_u(pairs);
+        c = addWords(c, s, v128.and(words, mask));
+        g = addWords(g, s, i16x8.shr_u(words, 4));
+        words = i16x8.extend_high_i8x16_u(pairs);
+        d = addWords(d, s, v128.and(words, mask));
+        h = addWords(h, s, i16x8.shr_u(words, 4));
+      }
+      z += 4;
+      columns += 8;
+    }
+    const scale = f32x4.splat(load<f32>(scales) * load<f32>(others));
+    addScaled(y, scale, a); addScaled(y + 16, scale, b); addScaled(y + 32, scale, c); addScaled(y + 48, scale, d);
+    addScaled(y + 64, scale, e); addScaled(y + 80, scale, f); addScaled(y + 96, scale, g); addScaled(y + 112, scale, h);
+    scales += 4;
+    others += 4;
   }
-  v128.store(y, a); v128.store(y, b, 16); v128.store(y, c, 32); v128.store(y, d, 48);
-  v128.store(y, e, 64); v128.store(y, f, 80); v128.store(y, g, 96); v128.store(y, h, 112);
+}
+
+/**
+ * 8 of a panel's 32 rows, 16 bits wide as `widenPanel` makes them, from `column` on; what is beyond the last of
+ * `columns` meets zeros.
+ *
+ * @param count columns, a multiple of 32
+ * @param scales a factor for each block of 32
+ */
+export function widenColumns(
+  panel: usize, bits: i32, columns: i32, group: i32, column: i32, count: i32, scales: usize, to: usize,
+): void {
+  const last = columns - 1, eight = i16x8.splat(8), mask = i16x8.splat(15);
+  const place = bits == 8 ? <usize>group << 3 : <usize>(group & 1) << 3;
+  for (const end = column + count; column < end;) {
+    for (const stop = column + 32; column < stop; column += 2) {
+      const first = panel + <usize>min(column, last) * columnBytes(bits) + place;
+      const second = panel + <usize>min(column + 1, last) * columnBytes(bits) + place;
+      const pairs = lowPairs(v128.load64_zero(first), v128.load64_zero(second));
+      let low: v128, high: v128;
+      if (bits == 8) {
+        low = i16x8.extend_low_i8x16_s(pairs);
+        high = i16x8.extend_high_i8x16_s(pairs);
+      } else {
+        low = i16x8.extend_low_i8x16_u(pairs);
+        high = i16x8.extend_high_i8x16_u(pairs);
+        low = i16x8.sub(group < 2 ? v128.and(low, mask) : i16x8.shr_u(low, 4), eight);
+        high = i16x8.sub(group < 2 ? v128.and(high, mask) : i16x8.shr_u(high, 4), eight);
+      }
+      v128.store(to, low);
+      v128.store(to, high, 16);
+      to += 32;
+    }
+    const scale = v128.load32_splat(scales);
+    v128.store(to, scale);
+    v128.store(to, scale, 16);
+    scales += 4;
+    to += WIDE_BLOCK - 512;
+  }
 }
 
 /** The 16 numbers in the low halves of bytes, and in the high halves. */
@@ -60,24 +157,4 @@ export function lowQuants(bytes: v128): v128 {
 @inline
 export function highQuants(bytes: v128): v128 {
   return i8x16.sub(v128.and(i16x8.shr_u(bytes, 4), i8x16.splat(15)), i8x16.splat(8));
-}
-
-/** 8 of a panel's 32 rows as f32 [count, 8], from `column` on. */
-export function columnsAsFloats(
-  panel: usize, bits: i32, columns: i32, group: i32, column: i32, count: i32, to: usize,
-): void {
-  const scales = panel + <usize>columns * columnBytes(bits);
-  for (let i = column; i < column + count; i++) {
-    const scale = f32x4.splat(widen<u16>(scales + (<usize>i << 1)));
-    let words: v128;
-    if (bits == 8) words = v128.load8x8_s(panel + (<usize>i << 5) + (<usize>group << 3));
-    else {
-      const bytes = v128.load(panel + (<usize>i << 4));
-      const quants = group < 2 ? lowQuants(bytes) : highQuants(bytes);
-      words = (group & 1) == 0 ? i16x8.extend_low_i8x16_s(quants) : i16x8.extend_high_i8x16_s(quants);
-    }
-    v128.store(to, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(words))));
-    v128.store(to, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(words))), 16);
-    to += 32;
-  }
 }

@@ -47,7 +47,7 @@ export function widenRow(quants: usize, columns: i32, to: usize): void {
   }
 }
 
-/** For every block −8 times the sum of its quants: what 4-bit weights are too large by. */
+/** For every block −8 times the sum of its numbers: what 4-bit weights are too large by. */
 export function correctionsOf(row: usize, columns: i32, to: usize): void {
   const minus8 = i16x8.splat(-8);
   for (let i: usize = 0; i < <usize>columns << 1; i += 64) {
@@ -65,90 +65,106 @@ export function correctionsOf(row: usize, columns: i32, to: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function addLow(sum: v128, x: v128, bytes: v128): v128 {
-  return i32x4.add(sum, i32x4.dot_i16x8_s(x, i16x8.extend_low_i8x16_s(bytes)));
-}
-
-// @ts-ignore: decorator
-@inline
-function addHigh(sum: v128, x: v128, bytes: v128): v128 {
-  return i32x4.add(sum, i32x4.dot_i16x8_s(x, i16x8.extend_high_i8x16_s(bytes)));
-}
-
-// @ts-ignore: decorator
-@inline
 function addWords(sum: v128, x: v128, words: v128): v128 {
   return i32x4.add(sum, i32x4.dot_i16x8_s(x, words));
 }
 
-/** A panel of 8 rows of q8 times one row of 16-bit quants. */
-export function bytesTimesRow(panel: usize, x: usize, scales: usize, columns: i32, y: usize): void {
-  let f = f32x4.splat(0), g = f;
+/**
+ * Two panels of 8 rows of q8 times one row of 16-bit numbers. Two at a time: an element of x is fetched once
+ * for both, and memory brings two streams sooner than one. The second may be the first once more.
+ */
+export function bytesTimesRow(
+  first: usize, second: usize, x: usize, scales: usize, columns: i32, y: usize, z: usize,
+): void {
+  let e = f32x4.splat(0), f = e, g = e, h = e;
   const end = x + (<usize>columns << 1);
   while (x < end) {
-    let a = i32x4.splat(0), b = a;
-    let u = v128.load(panel), v = v128.load(panel, 16), s = v128.load32_splat(x), t = v128.load32_splat(x, 4);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 32); v = v128.load(panel, 48); s = v128.load32_splat(x, 8); t = v128.load32_splat(x, 12);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 64); v = v128.load(panel, 80); s = v128.load32_splat(x, 16); t = v128.load32_splat(x, 20);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 96); v = v128.load(panel, 112); s = v128.load32_splat(x, 24); t = v128.load32_splat(x, 28);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 128); v = v128.load(panel, 144); s = v128.load32_splat(x, 32); t = v128.load32_splat(x, 36);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 160); v = v128.load(panel, 176); s = v128.load32_splat(x, 40); t = v128.load32_splat(x, 44);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 192); v = v128.load(panel, 208); s = v128.load32_splat(x, 48); t = v128.load32_splat(x, 52);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    u = v128.load(panel, 224); v = v128.load(panel, 240); s = v128.load32_splat(x, 56); t = v128.load32_splat(x, 60);
-    a = addLow(a, s, u); b = addLow(b, s, v); a = addHigh(a, t, u); b = addHigh(b, t, v);
-    const d = v128.load32_splat(scales), e = v128.load(panel, 256);
-    f = multiplyAdd(f, f32x4.convert_i32x4_s(a), f32x4.mul(d, rebias<u16>(lowHalves<u16>(e))));
-    g = multiplyAdd(g, f32x4.convert_i32x4_s(b), f32x4.mul(d, rebias<u16>(highHalves<u16>(e))));
-    panel += 272;
-    x += 64;
+    let a = i32x4.splat(0), b = a, c = a, d = a;
+    for (const stop = x + 64; x < stop;) {
+      let s = v128.load32_splat(x);
+      a = addWords(a, s, v128.load8x8_s(first)); b = addWords(b, s, v128.load8x8_s(first, 16));
+      c = addWords(c, s, v128.load8x8_s(second)); d = addWords(d, s, v128.load8x8_s(second, 16));
+      s = v128.load32_splat(x, 4);
+      a = addWords(a, s, v128.load8x8_s(first, 8)); b = addWords(b, s, v128.load8x8_s(first, 24));
+      c = addWords(c, s, v128.load8x8_s(second, 8)); d = addWords(d, s, v128.load8x8_s(second, 24));
+      s = v128.load32_splat(x, 8);
+      a = addWords(a, s, v128.load8x8_s(first, 32)); b = addWords(b, s, v128.load8x8_s(first, 48));
+      c = addWords(c, s, v128.load8x8_s(second, 32)); d = addWords(d, s, v128.load8x8_s(second, 48));
+      s = v128.load32_splat(x, 12);
+      a = addWords(a, s, v128.load8x8_s(first, 40)); b = addWords(b, s, v128.load8x8_s(first, 56));
+      c = addWords(c, s, v128.load8x8_s(second, 40)); d = addWords(d, s, v128.load8x8_s(second, 56));
+      first += 64;
+      second += 64;
+      x += 16;
+    }
+    const scale = v128.load32_splat(scales);
+    let halves = v128.load(first);
+    e = addScaled(e, a, scale, lowHalves<u16>(halves));
+    f = addScaled(f, b, scale, highHalves<u16>(halves));
+    halves = v128.load(second);
+    g = addScaled(g, c, scale, lowHalves<u16>(halves));
+    h = addScaled(h, d, scale, highHalves<u16>(halves));
+    first += 16;
+    second += 16;
     scales += 4;
   }
-  v128.store(y, f);
-  v128.store(y, g, 16);
+  v128.store(z, g); v128.store(z, h, 16);
+  v128.store(y, e); v128.store(y, f, 16);
 }
 
-/** A panel of 8 rows of q4 times one row; `corrections` are those of the row. */
+// @ts-ignore: decorator
+@inline
+function addScaled(sum: v128, whole: v128, scale: v128, halves: v128): v128 {
+  return multiplyAdd(sum, f32x4.convert_i32x4_s(whole), f32x4.mul(scale, rebias<u16>(halves)));
+}
+
+/** The same of q4; `corrections` are those of the row. */
 export function nibblesTimesRow(
-  panel: usize, x: usize, scales: usize, corrections: usize, columns: i32, y: usize,
+  first: usize, second: usize, x: usize, scales: usize, corrections: usize, columns: i32, y: usize, z: usize,
 ): void {
-  let f = f32x4.splat(0), g = f;
+  let e = f32x4.splat(0), f = e, g = e, h = e;
   const end = x + (<usize>columns << 1);
   const mask = i16x8.splat(15);
   while (x < end) {
-    let a = v128.load32_splat(corrections), b = a;
-    for (let i: usize = 0; i < 4; i++) {
-      const u = v128.load(panel), v = v128.load(panel, 16);
+    let a = v128.load32_splat(corrections), b = a, c = a, d = a;
+    for (const stop = x + 64; x < stop;) {
+      const p = v128.load(first), q = v128.load(first, 16), r = v128.load(second), t = v128.load(second, 16);
       let s = v128.load32_splat(x);
-      a = addWords(a, s, v128.and(u, mask));
-      b = addWords(b, s, v128.and(v, mask));
+      a = addWords(a, s, v128.and(p, mask)); b = addWords(b, s, v128.and(q, mask));
+      c = addWords(c, s, v128.and(r, mask)); d = addWords(d, s, v128.and(t, mask));
       s = v128.load32_splat(x, 4);
-      a = addWords(a, s, v128.and(i16x8.shr_u(u, 4), mask));
-      b = addWords(b, s, v128.and(i16x8.shr_u(v, 4), mask));
+      a = addWords(a, s, nibbles(p, 4)); b = addWords(b, s, nibbles(q, 4));
+      c = addWords(c, s, nibbles(r, 4)); d = addWords(d, s, nibbles(t, 4));
       s = v128.load32_splat(x, 8);
-      a = addWords(a, s, v128.and(i16x8.shr_u(u, 8), mask));
-      b = addWords(b, s, v128.and(i16x8.shr_u(v, 8), mask));
+      a = addWords(a, s, nibbles(p, 8)); b = addWords(b, s, nibbles(q, 8));
+      c = addWords(c, s, nibbles(r, 8)); d = addWords(d, s, nibbles(t, 8));
       s = v128.load32_splat(x, 12);
-      a = addWords(a, s, i16x8.shr_u(u, 12));
-      b = addWords(b, s, i16x8.shr_u(v, 12));
-      panel += 32;
+      a = addWords(a, s, i16x8.shr_u(p, 12)); b = addWords(b, s, i16x8.shr_u(q, 12));
+      c = addWords(c, s, i16x8.shr_u(r, 12)); d = addWords(d, s, i16x8.shr_u(t, 12));
+      first += 32;
+      second += 32;
       x += 16;
     }
-    const d = v128.load32_splat(scales), e = v128.load(panel);
-    f = multiplyAdd(f, f32x4.convert_i32x4_s(a), f32x4.mul(d, rebias<u16>(lowHalves<u16>(e))));
-    g = multiplyAdd(g, f32x4.convert_i32x4_s(b), f32x4.mul(d, rebias<u16>(highHalves<u16>(e))));
-    panel += 16;
+    const scale = v128.load32_splat(scales);
+    let halves = v128.load(first);
+    e = addScaled(e, a, scale, lowHalves<u16>(halves));
+    f = addScaled(f, b, scale, highHalves<u16>(halves));
+    halves = v128.load(second);
+    g = addScaled(g, c, scale, lowHalves<u16>(halves));
+    h = addScaled(h, d, scale, highHalves<u16>(halves));
+    first += 16;
+    second += 16;
     scales += 4;
     corrections += 4;
   }
-  v128.store(y, f);
-  v128.store(y, g, 16);
+  v128.store(z, g); v128.store(z, h, 16);
+  v128.store(y, e); v128.store(y, f, 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function nibbles(words: v128, shift: i32): v128 {
+  return v128.and(i16x8.shr_u(words, shift), i16x8.splat(15));
 }
 
 /** A panel widened to 16 bits: for every block 16 pairs of vectors, rows 0 to 3 and 4 to 7 of two columns, then 8 scales f32. */
@@ -190,11 +206,22 @@ export function widenPanel(panel: usize, bits: i32, columns: i32, to: usize): vo
   }
 }
 
-/** A widened panel times four rows of 16-bit quants. Strides are in bytes, of quants, scales and y. */
+/**
+ * A widened panel times four rows of 16-bit numbers. Strides are in bytes, of x, scales and y.
+ *
+ * @param more whether y holds the sums of columns before
+ */
 export function panelTimesFour(
-  panel: usize, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32, y: usize, yStride: usize,
+  panel: usize, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32, y: usize, yStride: usize, more: bool,
 ): void {
   let f0 = f32x4.splat(0), f1 = f0, f2 = f0, f3 = f0, g0 = f0, g1 = f0, g2 = f0, g3 = f0;
+  const y1 = y + yStride, y2 = y1 + yStride, y3 = y2 + yStride;
+  if (more) {
+    f0 = v128.load(y); g0 = v128.load(y, 16);
+    f1 = v128.load(y1); g1 = v128.load(y1, 16);
+    f2 = v128.load(y2); g2 = v128.load(y2, 16);
+    f3 = v128.load(y3); g3 = v128.load(y3, 16);
+  }
   const end = x + (<usize>columns << 1);
   let x1 = x + xStride, x2 = x1 + xStride, x3 = x2 + xStride;
   while (x < end) {
@@ -228,28 +255,7 @@ export function panelTimesFour(
     scales += 4;
   }
   v128.store(y, f0); v128.store(y, g0, 16);
-  y += yStride;
-  v128.store(y, f1); v128.store(y, g1, 16);
-  y += yStride;
-  v128.store(y, f2); v128.store(y, g2, 16);
-  y += yStride;
-  v128.store(y, f3); v128.store(y, g3, 16);
-}
-
-/** 8 rows of a panel as f32 [columns, 8], for rows of x that are not quantised. */
-export function panelAsFloats(panel: usize, bits: i32, columns: i32, wide: usize, to: usize): void {
-  widenPanel(panel, bits, columns, wide);
-  for (let column = 0; column < columns; column += 32) {
-    const p = v128.load(wide + 512), q = v128.load(wide + 512, 16);
-    for (let pair: usize = 0; pair < 16; pair++) {
-      const u = v128.load(wide + (pair << 5)), v = v128.load(wide + (pair << 5), 16);
-      // Each 32-bit lane holds two columns of a row.
-      v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(u, 16), 16)), p));
-      v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(v, 16), 16)), q), 16);
-      v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_s(u, 16)), p), 32);
-      v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.shr_s(v, 16)), q), 48);
-      to += 64;
-    }
-    wide += WIDE_BLOCK;
-  }
+  v128.store(y1, f1); v128.store(y1, g1, 16);
+  v128.store(y2, f2); v128.store(y2, g2, 16);
+  v128.store(y3, f3); v128.store(y3, g3, 16);
 }

@@ -17,6 +17,8 @@ export const tolerances = {
   elementwise: 4e-6,
   /** Sums of some dozens to hundreds of products in f32, in any order. */
   sums: 2e-5,
+  /** Sums of hundreds of products with activations that a kernel may keep in 16 bits. */
+  sixteenBits: 5e-4,
   /** Activations of magnitude 1 that may round to a neighbouring quant of 127. */
   oneQuant: 8e-3,
   /** States that go through several steps. */

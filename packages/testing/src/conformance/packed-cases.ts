@@ -91,7 +91,7 @@ function products(
       one(
         op,
         `${tokens} ${activations === quantize ? 'quantised' : 'plain'} rows, [${out}, ${width}]`,
-        'sums',
+        activations === quantize ? 'sums' : 'sixteenBits',
         [input(rows(tokens, width)), parameter(packed([out, width], dtype))],
         (x, weight) => [build(activations(x!), weight!)],
       ),
@@ -105,7 +105,7 @@ function sparseProducts(dtype: PackedDType): ConformanceCase[] {
     one(
       'linearOfSparse',
       `${tokens} rows, columns`,
-      'sums',
+      'sixteenBits',
       [input(rows(tokens, 200)), parameter(packed([96, 200], dtype))],
       (x, weight) => [linearOfSparse(x!, weight!)],
     ),

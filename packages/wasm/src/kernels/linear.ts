@@ -33,6 +33,22 @@ export function quantizedScratch(tokens: number, columns: number): number {
   return 2 * tokens * columns + (columns / 32) * wideBlockBytes;
 }
 
+/** The same where the rows are plain and become 16 bits, with scales. */
+function plainScratch(tokens: number, columns: number): number {
+  return quantizedScratch(tokens, columns) + (tokens * columns) / 8;
+}
+
+/** Columns that assembly/packed-columns.ts takes at a time. */
+const chunk = 512;
+
+/** Working memory of a product of plain rows with blocks along columns; assembly/packed-columns.ts. */
+function columnsScratch(tokens: number, columns: number): number {
+  const most = 32 * Math.ceil(columns / 32);
+  // A list of the columns that are taken; or the rows, and a panel's scales, in 16 bits.
+  if (tokens === 1) return 16 * most + (3 * most) / 8;
+  return (tokens + 1) * (2 * most + most / 8) + 2 * tokens * chunk + (chunk / 32) * wideBlockBytes;
+}
+
 const linear: Launcher = (operation) => {
   const [x, weight] = operation.inputs as [TensorSpec, TensorSpec];
   if (isPacked(weight.dtype)) return packed(operation);
@@ -69,9 +85,7 @@ const packed: Launcher = (operation) => {
       kernel: 'packedLinear',
       scalars: [...scalars, axis === -1 ? 0 : 1],
       scratchBytes:
-        axis === -1
-          ? 32 * columns + (columns / 32) * wideBlockBytes
-          : Math.max(blockBytes, 8 * columns + 8),
+        axis === -1 ? plainScratch(tokens, columns) : columnsScratch(tokens, columns),
     };
   }
   if (axis !== -1) return undefined;
