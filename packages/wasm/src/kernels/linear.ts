@@ -84,8 +84,7 @@ const packed: Launcher = (operation) => {
     return {
       kernel: 'packedLinear',
       scalars: [...scalars, axis === -1 ? 0 : 1],
-      scratchBytes:
-        axis === -1 ? plainScratch(tokens, columns) : columnsScratch(tokens, columns),
+      scratchBytes: axis === -1 ? plainScratch(tokens, columns) : columnsScratch(tokens, columns),
     };
   }
   if (axis !== -1) return undefined;
