@@ -15,6 +15,7 @@ import { format } from 'prettier';
 const commonAdapter: Capabilities = {
   subgroups: true,
   narrowestSubgroup: 32,
+  integerDot: true,
   threads: 256,
   workgroupMemory: 32768,
   bindings: 10,

@@ -11,6 +11,9 @@ import {
 import { openWebGpu } from '@rwkv-js/webgpu';
 import { repeatedWeights } from './weights.ts';
 
+/** Seconds before the first round that counts. */
+const warmUp = 1.5;
+
 /** What is measured of one model. */
 export interface Subject {
   readonly size: string;
@@ -81,15 +84,21 @@ export async function measure(
         const compileStarted = performance.now();
         const step = await device.compile(programs[i]!, tensors);
         const compiled = performance.now() - compileStarted;
-        const rates = [];
+        // A card that had nothing to do takes a while until its clocks are up.
+        const warm = performance.now() + 1000 * warmUp;
+        while (performance.now() < warm) await time(step, one, config.vocabularySize);
+        const rounds = [];
         for (let round = 0; round < 5; round++) {
-          const seconds = await time(step, one, config.vocabularySize);
-          if (round > 0) rates.push((one.steps * one.tokens) / seconds);
+          rounds.push(await time(step, one, config.vocabularySize));
         }
-        rates.sort((a, b) => a - b);
+        const rates = rounds
+          .map(({ seconds }) => (one.steps * one.tokens) / seconds)
+          .sort((a, b) => a - b);
+        const encoding = Math.min(...rounds.map((round) => round.encoding)) / one.steps;
         console.log(
           `  ${one.name}: ${rates[2]!.toFixed(0)} tokens/s (${rates[0]!.toFixed(0)}–${rates.at(-1)!.toFixed(0)}), ` +
-            `${step.plan.calls.length} calls, made ready in ${compiled.toFixed(0)} ms`,
+            `${step.plan.calls.length} calls, made ready in ${compiled.toFixed(0)} ms, ` +
+            `${(1000 * encoding).toFixed(2)} ms of the host a step`,
         );
         if (profile) {
           await device.profileReport();
@@ -110,15 +119,24 @@ export async function measure(
   }
 }
 
-async function time(step: Executable, one: Measure, vocabulary: number): Promise<number> {
+/** Seconds that the steps took, and those of the host until they were queued. */
+interface Round {
+  readonly seconds: number;
+  readonly encoding: number;
+}
+
+async function time(step: Executable, one: Measure, vocabulary: number): Promise<Round> {
   const inputs = inputsFor(step, one, vocabulary);
   const started = performance.now();
+  let encoding = 0;
   for (let at = 0; at < one.steps; at += one.burst) {
+    const before = performance.now();
     for (let i = 0; i < one.burst; i++) step.run(inputs);
+    encoding += (performance.now() - before) / 1000;
     // Drawing is behind this output in the queue.
     await step.read('logProbabilities');
   }
-  return (performance.now() - started) / 1000;
+  return { seconds: (performance.now() - started) / 1000, encoding };
 }
 
 function inputsFor(step: Executable, { tokens, slots }: Measure, vocabulary: number): RunInputs {

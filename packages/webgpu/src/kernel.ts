@@ -10,6 +10,8 @@ export interface Capabilities {
   readonly subgroups: boolean;
   /** Lanes of the narrowest subgroup; 0 without subgroups. */
   readonly narrowestSubgroup: number;
+  /** `dot4I8Packed`: the product of four whole numbers of 8 bits with four others in one step. */
+  readonly integerDot: boolean;
   /** Most threads in a work group. */
   readonly threads: number;
   /** Bytes of memory that a work group shares. */

@@ -64,6 +64,7 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDev
   const capabilities: Capabilities = {
     subgroups,
     narrowestSubgroup: subgroups ? (adapter.info.subgroupMinSize ?? 4) : 0,
+    integerDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
     threads: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     bindings: limits.maxStorageBuffersPerShaderStage,

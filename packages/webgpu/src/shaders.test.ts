@@ -13,6 +13,7 @@ afterAll(() => device.dispose());
 const ample: Capabilities = {
   subgroups: true,
   narrowestSubgroup: 32,
+  integerDot: true,
   threads: 1024,
   workgroupMemory: 32768,
   bindings: 10,
@@ -24,7 +25,14 @@ const kinds: readonly (readonly [string, Capabilities])[] = [
   ['with narrow subgroups', { ...ample, narrowestSubgroup: 4, threads: 256 }],
   [
     'with the least that WebGPU promises',
-    { ...ample, subgroups: false, narrowestSubgroup: 0, threads: 256, workgroupMemory: 16384 },
+    {
+      ...ample,
+      subgroups: false,
+      narrowestSubgroup: 0,
+      integerDot: false,
+      threads: 256,
+      workgroupMemory: 16384,
+    },
   ],
 ];
 

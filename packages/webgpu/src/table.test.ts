@@ -16,6 +16,7 @@ import { kernelFor, webGpuKernels } from './table.ts';
 const common: Capabilities = {
   subgroups: true,
   narrowestSubgroup: 32,
+  integerDot: true,
   threads: 256,
   workgroupMemory: 32768,
   bindings: 10,

@@ -2,7 +2,8 @@ import type { TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Pass } from '../kernel.ts';
 import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
-import { linesOf, loadDot, loadQuads, loadType, unpacking } from './matrix.ts';
+import { addFixedPoint, takesFixedPoint, toFixedPoint } from './fixed-point.ts';
+import { linesOf, loadQuads, loadsOf, loadType, unpacking, type Loads } from './matrix.ts';
 import {
   byGroup,
   declareMember,
@@ -13,15 +14,22 @@ import {
   type Products,
 } from './product.ts';
 
+/** Threads of a work group, by the quads of a load: what streams best on a large accelerator. */
+const mostThreads = { 2: 256, 4: 256, 8: 128 };
+
+/** Work groups from which a large accelerator is busy; beyond, more rows to each pay. */
+const enoughGroups = 512;
+
 /**
- * Rows of the weight that a work group multiplies at once, for which x is read once, and its threads:
- * what streams best on a large accelerator, for weights of 16 bits and more, of 8 and of 4.
+ * Rows of the weight that a work group multiplies at once. x is read once for all of them, and where it
+ * becomes fixed-point numbers that is work.
  */
-const tuning = {
-  2: { rowsAtOnce: 4, threads: 256 },
-  4: { rowsAtOnce: 4, threads: 256 },
-  8: { rowsAtOnce: 8, threads: 128 },
-};
+function rowsOf(quads: 2 | 4 | 8, tokens: number, outs: number): number {
+  // Few threads hold many rows of x but badly.
+  if (tokens > 1) return 4;
+  if (quads === 2) return 2;
+  return powerOfTwo(Math.floor(outs / enoughGroups / 2) + 1, 4, quads === 4 ? 8 : 16);
+}
 
 /**
  * Few rows of x [tokens ≤ 4, in] with a weight [out, in]: y[t, o] = Σ_i x[t, i] · W[o, i].
@@ -32,11 +40,12 @@ const tuning = {
  */
 export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
-  const loads = Math.max(...products.map(({ weight }) => loadsOf(inputs[weight]!)));
+  const loads = Math.max(...products.map(({ weight }) => loadCount(inputs[weight]!)));
   const most = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!))) as 2 | 4 | 8;
-  // Few threads hold many rows of x but badly.
-  const rowsAtOnce = tokens === 1 ? tuning[most].rowsAtOnce : 4;
-  const threads = powerOfTwo(loads, 32, Math.min(tuning[most].threads, capabilities.threads));
+  const outs = products.reduce((sum, { out }) => sum + out, 0);
+  const rowsAtOnce = rowsOf(most, tokens, outs);
+  const threads = powerOfTwo(loads, 32, Math.min(mostThreads[most], capabilities.threads));
+  const fixedPoint = capabilities.integerDot && tokens === 1;
   const families = familiesOf(products, ({ out }) => Math.ceil(out / rowsAtOnce));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
@@ -50,7 +59,9 @@ export function matrixVector(all: Products): Pass {
     threads,
     types,
     source: (args) => {
-      const weights = [...new Set(products.map(({ weight }) => weight))];
+      const weights = new Map(
+        products.map(({ weight }) => [weight, loadsOf(`load_${weight}`, args.inputs[weight]!)]),
+      );
       const { subgroups } = capabilities;
       const partsOf = Math.max(1, threads / 4);
       const every = Array.from({ length: cells }, (_, cell) => cell);
@@ -85,7 +96,7 @@ export function matrixVector(all: Products): Pass {
         subgroups,
         module: wgsl`${unpacking}
 var<workgroup> parts: array<f32, ${partCount}>;
-${weights.map((weight) => loadDot(`dot_${weight}`, args.inputs[weight]!)).join('\n')}
+${[...weights.values()].map(({ module }) => module).join('')}
 ${rowReaders(
   products,
   args.inputs,
@@ -101,36 +112,75 @@ fn finish(group_index: u32, t: u32, row: u32, value: f32) {
         main: wgsl`
   let group_index = ${flatGroup};
   ${every.map((cell) => `var sum_${cell} = 0.0;`).join(' ')}
-  ${byGroup(families, (family) => body(family, rowsAtOnce, threads, tokens, args.inputs))}
+  ${byGroup(families, (family) =>
+    body(family, weights.get(family.weight)!, {
+      rowsAtOnce,
+      threads,
+      tokens,
+      inputs: args.inputs,
+      fixedPoint,
+    }),
+  )}
   ${sums}`,
       };
     },
   };
 }
 
-/** Sums of one product: each chunk of the rows once, with the same chunk of every row of x. */
+interface Shape {
+  readonly rowsAtOnce: number;
+  readonly threads: number;
+  readonly tokens: number;
+  readonly inputs: readonly Argument[];
+  readonly fixedPoint: boolean;
+}
+
+/** Sums of one product: each load of the rows once, with the numbers of every row of x that meet it. */
 function body(
   family: Family,
-  rowsAtOnce: number,
-  threads: number,
-  tokens: number,
-  inputs: readonly Argument[],
+  { load, quad, scale }: Loads,
+  { rowsAtOnce, threads, tokens, inputs, fixedPoint }: Shape,
 ): string {
   const { weight, x } = family;
   const spec = inputs[weight]!.spec;
   const quads = loadQuads(spec);
-  const xs = Array.from({ length: quads }, (_, i) => `x${i}`);
   const rows = Array.from({ length: rowsAtOnce }, (_, r) => r);
   const each = Array.from({ length: tokens }, (_, t) => t);
+  const whole = fixedPoint && inputs[x]!.spec.dtype === 'f32' && takesFixedPoint(spec);
+  const xs = (t: number): string =>
+    Array.from(
+      { length: quads },
+      (_, i) =>
+        `let x${i} = quad_${x}(m_firstRow + ${t}u, ${4 * quads}u * c + ${4 * i}u + m_firstColumn);`,
+    ).join('\n        ');
+  const dot = (r: number): string =>
+    Array.from({ length: quads }, (_, i) => `dot(${quad(`w${r}`, i)}, x${i})`).join(' + ');
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'firstOut', 'out'])}
     let row = (group_index - m_start) * ${rowsAtOnce}u;
     ${rows.map((r) => `let line${r} = m_firstOut + min(row + ${r}u, m_out - 1u);`).join(' ')}
-    for (var c = thread; c < ${loadsOf(spec)}u; c += ${threads}u) {
+    for (var c = thread; c < ${loadCount(spec)}u; c += ${threads}u) {
+      ${rows.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n      ')}
+      ${scale ? rows.map((r) => `let s${r} = ${scale(`line${r}`, 'c')};`).join('\n      ') : ''}
       ${each
         .map(
           (t) => `{
-        ${xs.map((name, i) => `let ${name} = quad_${x}(m_firstRow + ${t}u, ${4 * quads}u * c + ${4 * i}u + m_firstColumn);`).join('\n        ')}
-        ${rows.map((r) => `sum_${t * rowsAtOnce + r} += dot_${weight}(line${r}, c, ${xs.join(', ')});`).join('\n        ')}
+        ${xs(t)}
+        ${
+          whole
+            ? toFixedPoint(spec) +
+              rows
+                .map((r) =>
+                  addFixedPoint(spec, { sum: `sum_${r}`, loaded: `w${r}`, scale: `s${r}` }),
+                )
+                .join('\n        ')
+            : rows
+                .map((r) =>
+                  scale
+                    ? `sum_${t * rowsAtOnce + r} += s${r} * (${dot(r)});`
+                    : `sum_${t * rowsAtOnce + r} += ${dot(r)};`,
+                )
+                .join('\n        ')
+        }
       }`,
         )
         .join('\n      ')}
@@ -138,6 +188,6 @@ function body(
 }
 
 /** Loads in a line. */
-function loadsOf(spec: TensorSpec): number {
+function loadCount(spec: TensorSpec): number {
   return Math.ceil(linesOf(spec).length / (4 * loadQuads(spec)));
 }

@@ -131,70 +131,61 @@ export function loadQuads({ dtype }: TensorSpec): number {
   return dtype.bits === 8 ? 4 : 8;
 }
 
-/** The array that a matrix is bound as where it is read by {@link loadDot}. */
+/** The array that a matrix is bound as where it is read by {@link loadsOf}. */
 export function loadType(spec: TensorSpec): string | undefined {
   const { dtype } = spec;
   return isPacked(dtype) && dtype.scale === 'f16' ? 'array<vec4<u32>>' : chunkType(spec);
 }
 
-/** `fn NAME(line: u32, load: u32) -> array<vec4f, quads>`: the numbers of one load, in their order. */
-export function loadReader(name: string, x: Argument): string {
-  const { dtype } = x.spec;
-  const quads = loadQuads(x.spec);
-  const head = `fn ${name}(line: u32, load: u32) -> array<vec4f, ${quads}> {`;
-  if (!isPacked(dtype) || dtype.scale === 'f32') {
-    return wgsl`${chunkReader(`${name}_chunk`, x)}
-${head}
-  let w = ${name}_chunk(line, load);
-  return array<vec4f, 2>(w[0], w[1]);
-}`;
-  }
-  const perLine = linesOf(x.spec).length / (4 * quads);
-  const parts = Array.from({ length: quads }, (_, i) => {
-    if (dtype.bits === 8) return `scale * signed_bytes(words[${i}])`;
-    return `scale * ${i < 4 ? 'low' : 'high'}_quants(words[${i % 4}])`;
-  });
-  return wgsl`
-${head}
-  let at = line * ${perLine}u + load;
-  let words = ${x.name}[at];
-  let scale = ${halfWord(x, dtype, dtype.bits === 8 ? '(at >> 1u)' : 'at')};
-  return array<vec4f, ${quads}>(${parts.join(', ')});
-}`;
+/** How the text of a shader takes a matrix load by load. */
+export interface Loads {
+  /** Functions that the others call. */
+  readonly module: string;
+  /** WGSL type of what a load gives. */
+  readonly type: string;
+  /** Expression: one load of a line. */
+  readonly load: (line: string, load: string) => string;
+  /** Expression: four of its numbers, in their order, without the scale. */
+  readonly quad: (loaded: string, i: number) => string;
+  /** Expression: what the numbers of a load are multiplied with, where they are packed. */
+  readonly scale?: (line: string, load: string) => string;
 }
 
-/**
- * `fn NAME(line: u32, load: u32, x0: vec4f, x1: vec4f, …) -> f32`: the product of one load of a line with
- * the numbers that meet it, in their order. Scales are taken once a load.
- */
-export function loadDot(name: string, x: Argument): string {
+/** The loads of an argument that is bound as {@link loadType} says. Numbers past a line's end are zeros. */
+export function loadsOf(name: string, x: Argument): Loads {
   const { dtype } = x.spec;
-  const quads = loadQuads(x.spec);
-  const xs = Array.from({ length: quads }, (_, i) => `x${i}`);
-  const head = `fn ${name}(line: u32, load: u32, ${xs.map((one) => `${one}: vec4f`).join(', ')}) -> f32 {`;
-  if (!isPacked(dtype) || dtype.scale === 'f32') {
-    return wgsl`${chunkReader(`${name}_chunk`, x)}
-${head}
-  let w = ${name}_chunk(line, load);
-  return dot(w[0], x0) + dot(w[1], x1);
-}`;
+  if (x.type !== 'array<vec4<u32>>') {
+    return {
+      module: chunkReader(name, x),
+      type: 'mat2x4f',
+      load: (line, load) => `${name}(${line}, ${load})`,
+      quad: (loaded, i) => `${loaded}[${i}]`,
+    };
   }
-  const perLine = linesOf(x.spec).length / (4 * quads);
-  const block = dtype.bits === 8 ? '(at >> 1u)' : 'at';
-  const parts =
-    dtype.bits === 8
-      ? xs.map((one, i) => `dot(signed_bytes(words[${i}]), ${one})`)
-      : xs.map((one, i) =>
-          i < 4
-            ? `dot(low_quants(words[${i}]), ${one})`
-            : `dot(high_quants(words[${i - 4}]), ${one})`,
-        );
-  return wgsl`
-${head}
-  let at = line * ${perLine}u + load;
-  let words = ${x.name}[at];
-  return ${halfWord(x, dtype, block)} * (${parts.join(' + ')});
-}`;
+  const perLine = linesOf(x.spec).length / (4 * loadQuads(x.spec));
+  const place = (line: string, load: string): string => `${line} * ${perLine}u + ${load}`;
+  const words = {
+    type: 'vec4u',
+    load: (line: string, load: string): string => `${x.name}[${place(line, load)}]`,
+  };
+  if (!isPacked(dtype)) {
+    const wide = dtype === 'f16' ? 'halves' : 'brains';
+    return {
+      ...words,
+      module: '',
+      quad: (loaded, i) => `${wide}(${loaded}.${i === 0 ? 'xy' : 'zw'})`,
+    };
+  }
+  return {
+    ...words,
+    module: wgsl`
+fn ${name}_scale(at: u32) -> f32 { return ${halfWord(x, dtype, dtype.bits === 8 ? '(at >> 1u)' : 'at')}; }`,
+    quad: (loaded, i) =>
+      dtype.bits === 8
+        ? `signed_bytes(${loaded}[${i}])`
+        : `${i < 4 ? 'low' : 'high'}_quants(${loaded}[${i % 4}])`,
+    scale: (line, load) => `${name}_scale(${place(line, load)})`,
+  };
 }
 
 /**

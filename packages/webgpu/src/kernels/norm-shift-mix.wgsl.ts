@@ -1,4 +1,5 @@
-import type { KernelMaker } from '../kernel.ts';
+import type { Attributes } from '@rwkv-js/tensor';
+import type { KernelMaker, Pass } from '../kernel.ts';
 import { float, gridOf, flatGroup, powerOfTwo, wgsl } from '../wgsl.ts';
 import { reduction } from './reduce.ts';
 import { findSlot } from './sequences.ts';
@@ -35,10 +36,13 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
     (place) => place !== 5,
   );
   const types = wide ? Object.fromEntries(places.map((place) => [place, 'array<vec4<f32>>'])) : {};
+  if (tokens === 1 && slots === 1 && wide) {
+    return { passes: [ofOneToken({ width, count, types, threads, subgroups, attributes })] };
+  }
   return {
     passes: [
       {
-        grid: tokens === 1 && slots === 1 ? [1, 1, 1] : gridOf(tokens + slots),
+        grid: gridOf(tokens + slots),
         threads,
         types,
         source: ({
@@ -59,24 +63,6 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
   for (var mix = 0u; mix < ${count}u; mix++) {
     ${loop(`${mixed!.name}[(mix * ${tokens}u + t) * ${size}u + i] = own[e] + (shifted[e] - own[e]) * ${mixes!.name}[mix * ${size}u + i];`)}
   }`;
-          if (tokens === 1 && slots === 1) {
-            // Decode: nothing to look for, so everything is loaded side by side.
-            return {
-              subgroups,
-              module: reduction('total', threads, '+', subgroups),
-              main: wgsl`
-  let t = 0u;
-  if (group.x > 0u) { return; }
-  let is_empty = ${offsets!.at('1u')} == 0;
-  var own: array<${type}, ${each}>;
-  var shifted: array<${type}, ${each}>;
-  ${loop(`shifted[e] = ${state!.name}[i];`)}
-  let row = 0u;
-  ${norm('own')}
-  ${loop(`${out!.name}[i] = own[e]; own[e] = ${normed('own')}; ${next!.name}[i] = select(own[e], shifted[e], is_empty); if (is_empty) { shifted[e] = ${type}(); }`)}
-  ${mixing}`,
-            };
-          }
           return {
             subgroups,
             module: `${reduction('total', threads, '+', subgroups)}
@@ -129,3 +115,89 @@ var<workgroup> found: vec3u;`,
     ],
   };
 };
+
+/** Quads of a row that a work group writes where there is one token. */
+const share = 64;
+
+/**
+ * One token of one sequence: nothing to look for. Several work groups make the same norm and each writes
+ * its share of the row, of the state and of the mixes. Whatever is read is asked for at the beginning, so that
+ * it comes while sums are made.
+ */
+function ofOneToken({
+  width,
+  count,
+  types,
+  threads,
+  subgroups,
+  attributes,
+}: {
+  readonly width: number;
+  readonly count: number;
+  readonly types: Readonly<Record<number, string>>;
+  readonly threads: number;
+  readonly subgroups: boolean;
+  readonly attributes: Attributes;
+}): Pass {
+  const size = width / 4;
+  const own = Array.from({ length: Math.ceil(size / threads) }, (_, e) => e);
+  const written = Math.min(share, size);
+  const cells = Array.from({ length: Math.ceil((written * count) / threads) }, (_, e) => e);
+  const total = (name: string, value: string): string =>
+    `${name}(${value}, thread${subgroups ? ', lane, lanes' : ''})`;
+  return {
+    grid: gridOf(Math.ceil(size / written)),
+    threads,
+    types,
+    source: ({
+      inputs: [x, weight, bias, mixes, state, offsets, delta],
+      outputs: [out, mixed, next],
+    }) => {
+      const sumAt = (i: string): string =>
+        delta ? `${x!.name}[${i}] + ${delta.name}[${i}]` : `${x!.name}[${i}]`;
+      const within = (e: number, text: string): string =>
+        (e + 1) * threads <= size
+          ? text
+          : `select(vec4f(), ${text}, thread + ${e * threads}u < ${size}u)`;
+      return {
+        subgroups,
+        module: `${reduction('total', threads, '+', subgroups)}${reduction('total_of_squares', threads, '+', subgroups)}`,
+        main: wgsl`
+  let is_empty = ${offsets!.at('1u')} == 0;
+  let first = group.x * ${written}u;
+  ${own.map((e) => `let own_${e} = ${within(e, sumAt(`min(thread + ${e * threads}u, ${size - 1}u)`))};`).join('\n  ')}
+  ${cells
+    .map(
+      (e) => `let cell_${e} = thread + ${e * threads}u;
+  let mix_${e} = min(cell_${e} / ${written}u, ${count - 1}u);
+  let at_${e} = min(first + cell_${e} % ${written}u, ${size - 1}u);
+  let sum_${e} = ${sumAt(`at_${e}`)};
+  let weight_${e} = ${weight!.name}[at_${e}];
+  let bias_${e} = ${bias!.name}[at_${e}];
+  let before_${e} = ${state!.name}[at_${e}];
+  let share_${e} = ${mixes!.name}[mix_${e} * ${size}u + at_${e}];`,
+    )
+    .join('\n  ')}
+  let mean = ${total('total', own.map((e) => `dot(own_${e}, vec4f(1.0))`).join(' + '))} / ${float(width)};
+  ${own.map((e) => `let centred_${e} = ${within(e, `own_${e} - mean`)};`).join(' ')}
+  let squares = ${total('total_of_squares', own.map((e) => `dot(centred_${e}, centred_${e})`).join(' + '))};
+  let scale = 1.0 / sqrt(squares / ${float(width)} + ${float(attributes['epsilon'] as number)});
+  // The state is written where it was read.
+  storageBarrier();
+  ${cells
+    .map(
+      (e) => `if (cell_${e} < ${written * count}u && first + cell_${e} % ${written}u < ${size}u) {
+    let normed = (sum_${e} - mean) * scale * weight_${e} + bias_${e};
+    let shifted = select(before_${e}, vec4f(), is_empty);
+    ${mixed!.name}[mix_${e} * ${size}u + at_${e}] = normed + (shifted - normed) * share_${e};
+    if (cell_${e} < ${written}u) {
+      ${out!.name}[at_${e}] = sum_${e};
+      ${next!.name}[at_${e}] = select(normed, before_${e}, is_empty);
+    }
+  }`,
+    )
+    .join('\n  ')}`,
+      };
+    },
+  };
+}

@@ -3,40 +3,59 @@ import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, float, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
 import { reduction } from './reduce.ts';
 
+/** Numbers of a row that a thread keeps. */
+const mostKept = 16;
+
 /**
  * Layer norm and group norm: x [tokens, width], weight and bias [width]. One work group for each row and
- * group of channels, which reads its part three times (twice from the cache) and writes it once.
+ * group of channels, which reads its part once and keeps it; of a very long one it reads the rest again.
  */
-const norm: KernelMaker = ({ inputs, attributes }) => {
+const norm: KernelMaker = ({ inputs, attributes }, capabilities) => {
   const [tokens, width] = inputs[0]!.shape as [number, number];
   const groups = (attributes['groups'] as number | undefined) ?? 1;
   const size = width / groups;
-  const threads = powerOfTwo(size, 32, 256);
+  const threads = powerOfTwo(size / 4, 32, Math.min(1024, capabilities.threads));
+  const { subgroups } = capabilities;
+  const total = (value: string): string =>
+    `total(${value}, thread${subgroups ? ', lane, lanes' : ''})`;
+  const each = Math.ceil(size / threads);
+  const kept = Array.from({ length: Math.min(each, mostKept) }, (_, e) => e);
+  const place = (e: number): string => `thread + ${e * threads}u`;
+  const within = (e: number, text: string): string =>
+    (e + 1) * threads <= size ? text : `if (${place(e)} < ${size}u) { ${text} }`;
+  const rest = (body: string): string =>
+    each > mostKept
+      ? `for (var i = ${place(mostKept)}; i < ${size}u; i += ${threads}u) { ${body} }`
+      : '';
   return {
     passes: [
       {
         grid: gridOf(tokens * groups),
         threads,
-        source: ({ inputs: [x, weight, bias], outputs: [y] }) => ({
-          module: reduction('total', threads),
-          main: wgsl`
+        source: ({ inputs: [x, weight, bias], outputs: [y] }) => {
+          const put = (i: string, value: string): string =>
+            `${y!.name}[start + ${i}] = (${value} - mean) * scale * ${weight!.at(`channel + ${i}`)} + ${bias!.at(`channel + ${i}`)};`;
+          return {
+            subgroups,
+            module: reduction('total', threads, '+', subgroups),
+            main: wgsl`
   let part = ${flatGroup};
   if (part >= ${tokens * groups}u) { return; }
   let start = part * ${size}u;
   let channel = (part % ${groups}u) * ${size}u;
+  ${kept.map((e) => `let own_${e} = ${x!.at(`start + min(${place(e)}, ${size - 1}u)`)};`).join('\n  ')}
   var sum = 0.0;
-  for (var i = thread; i < ${size}u; i += ${threads}u) { sum += ${x!.at('start + i')}; }
-  let mean = total(sum, thread) / ${float(size)};
+  ${kept.map((e) => within(e, `sum += own_${e};`)).join(' ')}
+  ${rest(`sum += ${x!.at('start + i')};`)}
+  let mean = ${total('sum')} / ${float(size)};
   var squares = 0.0;
-  for (var i = thread; i < ${size}u; i += ${threads}u) {
-    let centred = ${x!.at('start + i')} - mean;
-    squares += centred * centred;
-  }
-  let scale = 1.0 / sqrt(total(squares, thread) / ${float(size)} + ${float(attributes['epsilon'] as number)});
-  for (var i = thread; i < ${size}u; i += ${threads}u) {
-    ${y!.name}[start + i] = (${x!.at('start + i')} - mean) * scale * ${weight!.at('channel + i')} + ${bias!.at('channel + i')};
-  }`,
-        }),
+  ${kept.map((e) => within(e, `squares += (own_${e} - mean) * (own_${e} - mean);`)).join(' ')}
+  ${rest(`let centred = ${x!.at('start + i')} - mean; squares += centred * centred;`)}
+  let scale = 1.0 / sqrt(${total('squares')} / ${float(size)} + ${float(attributes['epsilon'] as number)});
+  ${kept.map((e) => within(e, put(`${place(e)}`, `own_${e}`))).join('\n  ')}
+  ${rest(put('i', x!.at('start + i')))}`,
+          };
+        },
       },
     ],
   };

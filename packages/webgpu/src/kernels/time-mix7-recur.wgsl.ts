@@ -1,4 +1,4 @@
-import type { KernelMaker } from '../kernel.ts';
+import type { KernelMaker, Pass } from '../kernel.ts';
 import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
 
 /**
@@ -45,8 +45,22 @@ fn row_sum(value: f32, thread: u32) -> f32 {
   workgroupBarrier();
   return sum;
 }`;
+  if (tokens === 1 && slots === 1) {
+    return {
+      passes: [
+        ofOneToken({
+          heads,
+          n,
+          threads,
+          rowsAtOnce,
+          shuffles,
+          rowSum,
+          epsilon: attributes['epsilon'] as number,
+        }),
+      ],
+    };
+  }
   const vectors = ['r', 'decay', 'k', 'v', 'a', 'b', 'gate'];
-  const quad = 'array<vec4<f32>>';
   const everyQuad = (body: string): string => `
     for (var i = thread; i < count * ${quads}u; i += ${threads}u) {
       let q = i % ${quads}u;
@@ -63,7 +77,7 @@ fn row_sum(value: f32, thread: u32) -> f32 {
       {
         grid: gridOf((slots + 1) * heads),
         threads,
-        types: Object.fromEntries([0, 1, 2, 3, 4, 5, 6, 7, 9, 10].map((place) => [place, quad])),
+        types: vectorTypes,
         source: ({
           inputs: [r, decay, k, v, rate, gate, perHead, state, offsets],
           outputs: [y, next],
@@ -145,6 +159,88 @@ ${rowSum}`,
     ],
   };
 };
+
+/** Arguments that are read as vectors of four: all but the offsets. */
+const vectorTypes = Object.fromEntries(
+  [0, 1, 2, 3, 4, 5, 6, 7, 9, 10].map((place) => [place, 'array<vec4<f32>>']),
+);
+
+/**
+ * One token of one sequence: everything is asked for at the beginning, side by side, and a thread has in
+ * registers what it needs of the vectors, its own quad of them. Only the norm of the result goes through
+ * memory of the work group.
+ */
+function ofOneToken({
+  heads,
+  n,
+  threads,
+  rowsAtOnce,
+  shuffles,
+  rowSum,
+  epsilon,
+}: {
+  readonly heads: number;
+  readonly n: number;
+  readonly threads: number;
+  readonly rowsAtOnce: number;
+  readonly shuffles: boolean;
+  readonly rowSum: string;
+  readonly epsilon: number;
+}): Pass {
+  const quads = n / 4;
+  const width = heads * n;
+  const steps = Array.from({ length: Math.ceil(n / rowsAtOnce) }, (_, s) => s);
+  const each = (text: (s: number) => string): string => steps.map(text).join('\n  ');
+  return {
+    grid: gridOf(heads),
+    threads,
+    types: vectorTypes,
+    source: ({
+      inputs: [r, decay, k, v, rate, gate, perHead, state, offsets],
+      outputs: [y, next],
+    }) => ({
+      subgroups: shuffles,
+      module: wgsl`
+var<workgroup> read_of: array<f32, ${n}>;
+${rowSum}`,
+      main: wgsl`
+  let head = ${flatGroup};
+  if (head >= ${heads}u) { return; }
+  let own = thread % ${quads}u;
+  let own_row = thread / ${quads}u;
+  let at = head * ${quads}u + own;
+  ${each((s) => `let row_${s} = min(own_row + ${s * rowsAtOnce}u, ${n - 1}u);`)}
+  ${each((s) => `var matrix_${s} = ${state!.name}[(head * ${n}u + row_${s}) * ${quads}u + own];`)}
+  let key = ${k!.name}[at];
+  let learning = ${rate!.name}[at];
+  let receptance = ${r!.name}[at];
+  let fading = ${decay!.name}[at];
+  let gating = ${gate!.name}[at];
+  let value = ${v!.name}[at];
+  ${each((s) => `let values_${s} = ${v!.name}[head * ${quads}u + (row_${s} >> 2u)];`)}
+  ${[0, 1, 2, 3, 4].map((i) => `let vector_${i} = ${perHead!.name}[${(i * width) / 4}u + at];`).join('\n  ')}
+  let is_empty = ${offsets!.at('1u')} == 0;
+  let scaled = key * vector_0;
+  let kappa = scaled / max(sqrt(row_sum(dot(scaled, scaled), thread)), 1e-12);
+  let entering = key + (key * learning - key) * vector_1;
+  let rating = kappa * learning;
+  let agreement = row_sum(dot(receptance * entering, vector_2), thread);
+  ${each((s) => `let read_${s} = row_sum(-dot(matrix_${s}, kappa), thread);`)}
+  ${each((s) => `let next_${s} = matrix_${s} * fading + read_${s} * rating + values_${s}[row_${s} & 3u] * entering;`)}
+  ${each((s) => `let result_${s} = row_sum(dot(next_${s}, receptance), thread);`)}
+  if (own == 0u) {
+    ${each((s) => `read_of[row_${s}] = result_${s};`)}
+  }
+  ${each((s) => `if (own_row + ${s * rowsAtOnce}u < ${n}u) { ${next!.name}[(head * ${n}u + row_${s}) * ${quads}u + own] = select(next_${s}, matrix_${s}, is_empty); }`)}
+  workgroupBarrier();
+  let result = vec4f(read_of[4u * own], read_of[4u * own + 1u], read_of[4u * own + 2u], read_of[4u * own + 3u]);
+  let centred = result - row_sum(dot(result, vec4f(1.0)), thread) / ${float(n)};
+  let squares = row_sum(dot(centred, centred), thread);
+  let normed = centred / sqrt(squares / ${float(n)} + ${float(epsilon)}) * vector_3 + vector_4;
+  if (own_row == 0u) { ${y!.name}[at] = select((normed + agreement * value) * gating, vec4f(), is_empty); }`,
+    }),
+  };
+}
 
 function isPowerOfTwo(value: number): boolean {
   return (value & (value - 1)) === 0;

@@ -1,33 +1,38 @@
 import type { TensorSpec } from '@rwkv-js/tensor';
-import type { Kernel, Pass, ShaderArguments } from '../kernel.ts';
-import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
-import { linesOf, loadQuads, loadReader, loadType, unpacking } from './matrix.ts';
+import type { Capabilities, Kernel, Pass, ShaderArguments } from '../kernel.ts';
+import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
+import { linesOf, loadQuads, loadsOf, loadType, unpacking, type Loads } from './matrix.ts';
 import type { Product, Products } from './product.ts';
+
+/** Lines of which a work group keeps the numbers of x at a time. */
+const chunk = 256;
 
 /** Work groups from which a large accelerator is busy. */
 const enoughGroups = 256;
 
-/** Threads beside each other, which read a run of a line. */
-const across = 8;
-
 /** Lines that a thread reads together, so that their loads wait side by side. */
-const together = 4;
+const together = 8;
+
+/** Bytes of work group memory for sums that meet. */
+const sumBytes = 8192;
 
 /**
  * Few rows of x [tokens ≤ 4, depth] with a weight that lies as [depth, out]: y[t, o] = Σ_k x[t, k] · W[k, o].
  *
- * A work group takes a block of columns; eight threads beside each other read a run of a line, those behind
- * each other take different lines, and lines that meet only zeros of x are not read. Their sums meet in
- * memory of the work group. Where there are few columns and many lines, work groups share the lines of a
- * block and leave parts in the working memory [slices, tokens, out], which a second dispatch adds up.
+ * A work group takes a block of columns; threads beside each other read a run of a line, those behind each
+ * other take different lines, and lines that meet only zeros of x are not read. Their sums meet through
+ * subgroups as far as those reach, then in memory of the work group. Where there are few columns and many
+ * lines, work groups share the lines of a block and leave parts in the working memory [slices, tokens,
+ * out], which a second dispatch adds up.
  */
 export function transposedProduct(all: Products): Kernel {
   const { products, inputs, tokens, capabilities } = all;
   const threads = Math.min(256, capabilities.threads);
+  const across = acrossOf(all);
   const deep = threads / across;
-  const loadsOf = (weight: number): number =>
+  const loadCount = (weight: number): number =>
     Math.ceil(linesOf(inputs[weight]!).length / (4 * loadQuads(inputs[weight]!)));
-  const blocksOf = ({ weight }: Product): number => Math.ceil(loadsOf(weight) / across);
+  const blocksOf = ({ weight }: Product): number => Math.ceil(loadCount(weight) / across);
   const [single] = products;
   const slices =
     products.length > 1
@@ -51,24 +56,41 @@ export function transposedProduct(all: Products): Kernel {
     if (type) types[weight] = type;
   }
   const quads = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!)));
-  const ofTokens = Array.from({ length: tokens }, (_, t) => t);
+  const steps = shuffleSteps(across, capabilities);
+  // Of threads behind each other those that subgroups do not join.
+  const apart = deep >> steps.length;
+  const quadsAtOnce = Math.max(1, Math.min(quads, Math.floor(sumBytes / (16 * apart * across))));
+  const ofTokens = range(tokens);
   const first: Pass = {
     grid: gridOf(end),
     threads,
     types,
-    source: (args) => ({
-      module: wgsl`${unpacking}
-var<workgroup> sums: array<vec4f, ${threads}>;
-${[...new Set(products.map(({ weight }) => weight))]
-  .map((weight) => loadReader(`load_${weight}`, args.inputs[weight]!))
-  .join('\n')}
-fn put(group_index: u32, t: u32, quad: u32, thread: u32, value: f32) {
+    source: (args) => {
+      const weights = new Map(
+        products.map(({ weight }) => [weight, loadsOf(`load_${weight}`, args.inputs[weight]!)]),
+      );
+      // Every sum has a name of its own: an array that is indexed in a loop would lie in slow memory.
+      const sums = ofTokens.flatMap((t) =>
+        range(quads).map((q) => ({ t, q, name: `sum_${t}_${q}` })),
+      );
+      const batches = ofTokens.flatMap((t) =>
+        range(Math.ceil(quads / quadsAtOnce)).map((b) =>
+          sums.filter((one) => one.t === t && Math.floor(one.q / quadsAtOnce) === b),
+        ),
+      );
+      return {
+        subgroups: steps.length > 0,
+        module: wgsl`${unpacking}
+var<workgroup> x_of: array<f32, ${tokens * chunk}>;
+var<workgroup> sums: array<vec4f, ${apart * across * quadsAtOnce}>;
+${[...weights.values()].map(({ module }) => module).join('')}
+fn put(group_index: u32, t: u32, quad: u32, load: u32, part: u32, value: f32) {
   ${parts
     .map(
       ({ product, start, end: last }) => `if (group_index >= ${start}u && group_index < ${last}u) {
     let place = group_index - ${start}u;
-    let o = (((place / ${slices}u) * ${across}u + (thread >> 2u)) * ${loadQuads(inputs[product.weight]!)}u + quad) * 4u + (thread & 3u);
-    if (o < ${product.out}u) { ${
+    let o = (((place / ${slices}u) * ${across}u + load) * ${loadQuads(inputs[product.weight]!)}u + quad) * 4u + part;
+    if (quad < ${loadQuads(inputs[product.weight]!)}u && o < ${product.out}u) { ${
       slices > 1
         ? `${args.scratch}[((place % ${slices}u) * ${tokens}u + t) * ${product.out}u + o] = value;`
         : product.store(args)
@@ -77,108 +99,184 @@ fn put(group_index: u32, t: u32, quad: u32, thread: u32, value: f32) {
     )
     .join('\n  ')}
 }`,
-      main: wgsl`
+        main: wgsl`
   let group_index = ${flatGroup};
   let beside = thread % ${across}u;
   let behind = thread / ${across}u;
-  ${ofTokens
-    .map((t) => range(quads).map((q) => `var sum_${t}_${q} = vec4f();`))
-    .flat()
-    .join(' ')}
+  ${sums.map(({ name }) => `var ${name} = vec4f();`).join(' ')}
   ${parts
     .map(({ product, start, end: last }, p) => {
       const head = p === parts.length - 1 ? '{' : `if (group_index < ${last}u) {`;
       return `${p === 0 ? '' : 'else '}${head}
-    ${linesOfProduct(product, start, slices, deep, tokens, loadsOf(product.weight), inputs, args)}
+    ${linesOfProduct(product, weights.get(product.weight)!, args, {
+      start,
+      slices,
+      across,
+      deep,
+      tokens,
+      loads: loadCount(product.weight),
+      threads,
+      spec: inputs[product.weight]!,
+      width: inputs[product.x]!.shape.at(-1)!,
+    })}
   }`;
     })
     .join('\n  ')}
-  ${ofTokens
-    .flatMap((t) =>
-      range(quads).map(
-        (q) => wgsl`
-  sums[thread] = sum_${t}_${q};
+  ${steps.map((step) => sums.map(({ name }) => `${name} += subgroupShuffleXor(${name}, ${step}u);`).join(' ')).join('\n  ')}
+  ${batches
+    .map(
+      (batch) => wgsl`
   workgroupBarrier();
-  if (thread < ${4 * across}u) {
-    var value = 0.0;
-    for (var d = 0u; d < ${deep}u; d++) { value += sums[d * ${across}u + (thread >> 2u)][thread & 3u]; }
-    put(group_index, ${t}u, ${q}u, thread, value);
+  if (behind % ${2 ** steps.length}u == 0u) {
+    let place = (behind / ${2 ** steps.length}u) * ${across * quadsAtOnce}u + beside * ${quadsAtOnce}u;
+    ${batch.map(({ name }, i) => `sums[place + ${i}u] = ${name};`).join(' ')}
   }
-  workgroupBarrier();`,
-      ),
+  workgroupBarrier();
+  for (var i = thread; i < ${across * 4 * batch.length}u; i += ${threads}u) {
+    let cell = ((i >> 2u) / ${batch.length}u) * ${quadsAtOnce}u + (i >> 2u) % ${batch.length}u;
+    var value = 0.0;
+    for (var d = 0u; d < ${apart}u; d++) { value += sums[d * ${across * quadsAtOnce}u + cell][i & 3u]; }
+    put(group_index, ${batch[0]!.t}u, ${batch[0]!.q}u + (i >> 2u) % ${batch.length}u, (i >> 2u) / ${batch.length}u, i & 3u, value);
+  }`,
     )
     .join('')}`,
-    }),
+      };
+    },
   };
   if (slices === 1) return { passes: [first] };
-  const cells = tokens * single!.out;
-  const second: Pass = {
-    grid: gridOf(Math.ceil(cells / 64)),
-    threads: 64,
+  const scratchBytes = 4 * slices * tokens * single!.out;
+  return {
+    passes: [first, sumOfSlices(single!, slices, tokens)],
+    scratchBytes,
+    again: { bytesRead: scratchBytes, bytesWritten: scratchBytes },
+  };
+}
+
+/**
+ * Threads beside each other. Where lines are many and some of them not read, a whole subgroup takes the same
+ * line, so that its threads go the same way; where several products share the launch, their lines are few,
+ * and a short run of each leaves more work groups.
+ */
+function acrossOf({ products, inputs }: Products): number {
+  const { weight } = products[0]!;
+  const loads = Math.ceil(linesOf(inputs[weight]!).length / (4 * loadQuads(inputs[weight]!)));
+  if (products.length > 1) return powerOfTwo((loads * products.length) / enoughGroups, 4, 8);
+  return powerOfTwo(loads, 8, 32);
+}
+
+/** Distances over which the sums of threads behind each other are added within a subgroup. */
+function shuffleSteps(across: number, { subgroups, narrowestSubgroup }: Capabilities): number[] {
+  const steps: number[] = [];
+  if (!subgroups) return steps;
+  for (let step = across; step < narrowestSubgroup && step < 256; step *= 2) steps.push(step);
+  return steps;
+}
+
+/** Adds up what work groups left of a product: four threads for each result, which meet in memory. */
+function sumOfSlices({ out, store }: Product, slices: number, tokens: number): Pass {
+  const cells = tokens * out;
+  const share = Math.ceil(slices / 4);
+  return {
+    grid: gridOf(Math.ceil(cells / 32)),
+    threads: 128,
     source: (args) => ({
+      module: wgsl`
+var<workgroup> quarters: array<f32, 128>;`,
       main: wgsl`
-  let cell = ${flatGroup} * 64u + thread;
-  if (cell >= ${cells}u) { return; }
-  ${range(slices)
-    .map((slice) => `let part_${slice} = ${args.scratch}[${slice * cells}u + cell];`)
+  let cell = ${flatGroup} * 32u + thread % 32u;
+  let from = (thread / 32u) * ${share}u;
+  ${range(share)
+    .map(
+      (s) =>
+        `let part_${s} = ${args.scratch}[min(from + ${s}u, ${slices - 1}u) * ${cells}u + min(cell, ${cells - 1}u)];`,
+    )
     .join('\n  ')}
-  let value = ${range(slices)
-    .map((slice) => `part_${slice}`)
+  quarters[thread] = ${range(share)
+    .map((s) =>
+      slices % 4 === 0 ? `part_${s}` : `select(0.0, part_${s}, from + ${s}u < ${slices}u)`,
+    )
     .join(' + ')};
-  let t = cell / ${single!.out}u;
-  let o = cell % ${single!.out}u;
-  ${single!.store(args)}`,
+  workgroupBarrier();
+  if (thread >= 32u || cell >= ${cells}u) { return; }
+  let value = quarters[thread] + quarters[thread + 32u] + quarters[thread + 64u] + quarters[thread + 96u];
+  let t = cell / ${out}u;
+  let o = cell % ${out}u;
+  ${store(args)}`,
     }),
   };
-  const scratchBytes = 4 * slices * cells;
-  const again = { bytesRead: scratchBytes, bytesWritten: scratchBytes };
-  return { passes: [first, second], scratchBytes, again };
+}
+
+interface Shape {
+  readonly start: number;
+  readonly slices: number;
+  readonly across: number;
+  readonly deep: number;
+  readonly tokens: number;
+  /** Loads in a line of the weight. */
+  readonly loads: number;
+  readonly threads: number;
+  readonly spec: TensorSpec;
+  /** Numbers in a row of x. */
+  readonly width: number;
 }
 
 /** Adds the lines of a product that fall to a thread. */
 function linesOfProduct(
-  { x, weight, depth, firstRow, firstColumn, firstOut, activation }: Product,
-  start: number,
-  slices: number,
-  deep: number,
-  tokens: number,
-  loads: number,
-  inputs: readonly TensorSpec[],
+  { x, depth, firstRow, firstColumn, firstOut, activation }: Product,
+  { type, load, quad, scale }: Loads,
   args: ShaderArguments,
+  { start, slices, across, deep, tokens, loads, threads, spec, width }: Shape,
 ): string {
-  const width = inputs[x]!.shape.at(-1)!;
   const act = activation ?? ((plain: string): string => plain);
   const share = Math.ceil(depth / slices);
   const all = range(tokens);
-  const quads = loadQuads(inputs[weight]!);
+  const quads = range(loadQuads(spec));
+  // A power of two, or all there is: so no place lies past the chunk, where zeros follow the last line.
+  const atOnce = Math.min(together, Math.ceil(Math.min(chunk, share) / deep));
+  const lines = range(atOnce);
   return wgsl`let place = group_index - ${start}u;
     let load = (place / ${slices}u) * ${across}u + beside;
     let begin = (place % ${slices}u) * ${share}u;
     let end = min(begin + ${share}u, ${depth}u);
-    if (load < ${loads}u) {
-      for (var k = begin + behind; k < end; k += ${together * deep}u) {
-        ${range(together)
-          .map(
-            (u) => wgsl`let k${u} = min(k + ${u * deep}u, end - 1u);
+    for (var base = begin; base < end; base += ${chunk}u) {
+      workgroupBarrier();
+      for (var i = thread; i < ${chunk}u; i += ${threads}u) {
+        let k = min(base + i, end - 1u);
         ${all
-          .map((t) => {
-            const value = act(
-              args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k${u}`),
-            );
-            return `let x${t}_${u} = ${u === 0 ? value : `select(0.0, ${value}, k + ${u * deep}u < end)`};`;
-          })
-          .join(' ')}
-        var w${u} = array<vec4f, ${quads}>();
-        if (${all.map((t) => `x${t}_${u} != 0.0`).join(' || ')}) { w${u} = load_${weight}(${firstOut}u + k${u}, load); }`,
+          .map(
+            (t) =>
+              `x_of[${t * chunk}u + i] = select(0.0, ${act(
+                args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k`),
+              )}, base + i < end);`,
           )
           .join('\n        ')}
-        ${range(together)
-          .flatMap((u) =>
-            all.flatMap((t) =>
-              range(quads).map((q) => `sum_${t}_${q} += x${t}_${u} * w${u}[${q}];`),
-            ),
+      }
+      workgroupBarrier();
+      for (var k = behind; k < min(${chunk}u, end - base); k += ${atOnce * deep}u) {
+        ${lines
+          .map(
+            (u) => wgsl`let k${u} = k + ${u * deep}u;
+        ${all.map((t) => `let x${t}_${u} = x_of[${t * chunk}u + k${u}];`).join(' ')}
+        var w${u} = ${type}();${scale ? ` var s${u} = 0.0;` : ''}
+        if (load < ${loads}u && (${all.map((t) => `x${t}_${u} != 0.0`).join(' || ')})) {
+          w${u} = ${load(`(${firstOut}u + base + k${u})`, 'load')};${scale ? ` s${u} = ${scale(`(${firstOut}u + base + k${u})`, 'load')};` : ''}
+        }`,
           )
-          .join(' ')}
+          .join('\n        ')}
+        ${lines
+          .map((u) => {
+            const add = all
+              .flatMap((t) => [
+                ...(scale ? [`let y${t} = x${t}_${u} * s${u};`] : []),
+                ...quads.map(
+                  (q) =>
+                    `sum_${t}_${q} += ${scale ? `y${t}` : `x${t}_${u}`} * ${quad(`w${u}`, q)};`,
+                ),
+              ])
+              .join(' ');
+            return scale ? `if (s${u} != 0.0) { ${add} }` : add;
+          })
+          .join('\n        ')}
       }
     }`;
 }
