@@ -101,12 +101,19 @@ function products(
 
 /** Products of rows with zeros with weights that are packed along their columns. */
 function sparseProducts(dtype: PackedDType): ConformanceCase[] {
-  return [1, 3, 20].map((tokens) =>
+  const sizes = [
+    [1, 200, 96],
+    [3, 200, 96],
+    [20, 200, 96],
+    // So many lines that a device may share them out.
+    [1, 2600, 32],
+  ] as const;
+  return sizes.map(([tokens, width, out]) =>
     one(
       'linearOfSparse',
-      `${tokens} rows, columns`,
+      `${tokens} rows, columns, [${out}, ${width}]`,
       'sixteenBits',
-      [input(rows(tokens, 200)), parameter(packed([96, 200], dtype))],
+      [input(rows(tokens, width)), parameter(packed([out, width], dtype))],
       (x, weight) => [linearOfSparse(x!, weight!)],
     ),
   );
@@ -163,7 +170,7 @@ function timeMix7(dtype: PackedDType): ConformanceCase[] {
   ].flatMap((ranks) => {
     const total = ranks.w + ranks.a + ranks.v + ranks.g;
     const name = ranks.v === 0 ? 'of layer 0' : 'of a layer above';
-    return [1, 6].flatMap((tokens) => [
+    return [1, 3, 6].flatMap((tokens) => [
       one(
         'timeMix7Project',
         `${tokens} quantised rows ${name}, ${dtypeName(dtype)}`,

@@ -3,6 +3,9 @@ import type { Argument } from '../argument.ts';
 import type { Capabilities, ShaderArguments } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
 
+/** WGSL of an elementwise function: an expression of `value`, of that type. */
+export type Activation = (value: string, type: 'f32' | 'vec4f') => string;
+
 /**
  * One matrix product of a kernel: rows of x with lines of a weight matrix. Kernels have one or several,
  * which share a launch.
@@ -21,8 +24,8 @@ export interface Product {
   readonly out: number;
   /** True where the weight lies as [depth, out]: stored so, or packed along its columns. */
   readonly transposed: boolean;
-  /** WGSL of x before the product: an expression of `value`, f32 or vec4f. */
-  readonly activation?: (value: string) => string;
+  /** What is done to x before the product. */
+  readonly activation?: Activation;
   /** Statements that take `value`, result `o` (of this product) of row `t`. */
   readonly store: (args: ShaderArguments) => string;
 }

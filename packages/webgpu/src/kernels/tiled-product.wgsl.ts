@@ -8,6 +8,7 @@ import {
   familiesOf,
   readsQuads,
   rowReaders,
+  type Activation,
   type Family,
   type Member,
   type Products,
@@ -167,7 +168,7 @@ function body(
   tokens: number,
 ): string {
   const { weight, x, transposed } = family;
-  const act = family.members[0]!.activation ?? ((value: string): string => value);
+  const act: Activation = family.members[0]!.activation ?? ((value) => value);
   const turned = (
     name: string,
     size: number,
@@ -201,6 +202,7 @@ function body(
     turned('x', rows, (line, quad) =>
       act(
         `quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + k + 4u * ${quad})`,
+        'vec4f',
       ),
     ),
     transposed

@@ -1,6 +1,6 @@
 import type { KernelMaker, ShaderArguments } from '../kernel.ts';
 import { float } from '../wgsl.ts';
-import type { Product } from './product.ts';
+import type { Activation, Product } from './product.ts';
 import { kernelOf } from './products.ts';
 
 type Ranks = Readonly<Record<'w' | 'a' | 'v' | 'g', number>>;
@@ -56,9 +56,9 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
   const ranks = attributes as unknown as Ranks;
   const factors = factorsOf(ranks);
   const sigmoid = (value: string): string => `1.0 / (1.0 + exp(-clamp(${value}, -80.0, 80.0)))`;
-  const vectorSigmoid = (value: string): string =>
-    `(1.0 / (1.0 + exp(-clamp(${value}, ${tokens > 4 ? 'vec4f(-80.0), vec4f(80.0)' : '-80.0, 80.0'}))))`;
-  const vectorTanh = (value: string): string => `(2.0 * ${vectorSigmoid(`2.0 * ${value}`)} - 1.0)`;
+  const sigmoidOf: Activation = (value, type) =>
+    `(1.0 / (1.0 + exp(-clamp(${value}, ${type}(-80.0), ${type}(80.0)))))`;
+  const tanhOf: Activation = (value, type) => `(2.0 * ${sigmoidOf(`2.0 * ${value}`, type)} - 1.0)`;
   const store =
     (letter: keyof Ranks, biasRow: number) =>
     ({ inputs: all, outputs: [decay, rate, mixed, gate] }: ShaderArguments): string => {
@@ -90,8 +90,8 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
     firstOut: start,
     out,
     transposed: true,
-    ...(letter === 'w' && { activation: vectorTanh }),
-    ...(letter === 'g' && { activation: vectorSigmoid }),
+    ...(letter === 'w' && { activation: tanhOf }),
+    ...(letter === 'g' && { activation: sigmoidOf }),
     store: store(letter, i),
   }));
   return kernelOf({ tokens, inputs, capabilities, products });

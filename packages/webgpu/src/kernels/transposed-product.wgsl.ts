@@ -2,7 +2,7 @@ import type { TensorSpec } from '@rwkv-js/tensor';
 import type { Capabilities, Kernel, Pass, ShaderArguments } from '../kernel.ts';
 import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
 import { linesOf, loadQuads, loadsOf, loadType, unpacking, type Loads } from './matrix.ts';
-import type { Product, Products } from './product.ts';
+import type { Activation, Product, Products } from './product.ts';
 
 /** Lines of which a work group keeps the numbers of x at a time. */
 const chunk = 256;
@@ -184,16 +184,16 @@ function sumOfSlices({ out, store }: Product, slices: number, tokens: number): P
 var<workgroup> quarters: array<f32, 128>;`,
       main: wgsl`
   let cell = ${flatGroup} * 32u + thread % 32u;
-  let from = (thread / 32u) * ${share}u;
+  let earliest = (thread / 32u) * ${share}u;
   ${range(share)
     .map(
       (s) =>
-        `let part_${s} = ${args.scratch}[min(from + ${s}u, ${slices - 1}u) * ${cells}u + min(cell, ${cells - 1}u)];`,
+        `let part_${s} = ${args.scratch}[min(earliest + ${s}u, ${slices - 1}u) * ${cells}u + min(cell, ${cells - 1}u)];`,
     )
     .join('\n  ')}
   quarters[thread] = ${range(share)
     .map((s) =>
-      slices % 4 === 0 ? `part_${s}` : `select(0.0, part_${s}, from + ${s}u < ${slices}u)`,
+      slices % 4 === 0 ? `part_${s}` : `select(0.0, part_${s}, earliest + ${s}u < ${slices}u)`,
     )
     .join(' + ')};
   workgroupBarrier();
@@ -227,7 +227,7 @@ function linesOfProduct(
   args: ShaderArguments,
   { start, slices, across, deep, tokens, loads, threads, spec, width }: Shape,
 ): string {
-  const act = activation ?? ((plain: string): string => plain);
+  const act: Activation = activation ?? ((plain) => plain);
   const share = Math.ceil(depth / slices);
   const all = range(tokens);
   const quads = range(loadQuads(spec));
@@ -245,9 +245,7 @@ function linesOfProduct(
         ${all
           .map(
             (t) =>
-              `x_of[${t * chunk}u + i] = select(0.0, ${act(
-                args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k`),
-              )}, base + i < end);`,
+              `x_of[${t * chunk}u + i] = select(0.0, ${act(args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k`), 'f32')}, base + i < end);`,
           )
           .join('\n        ')}
       }
