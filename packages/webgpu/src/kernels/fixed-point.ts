@@ -19,51 +19,50 @@ export function takesFixedPoint(weight: TensorSpec): boolean {
 const largest = 32639;
 
 /**
- * Statements that declare `h0, h1, …`, `l0, l1, …` and `fixed_scale` of the vectors `x0, x1, …` that meet a
- * load of a weight. A number that is none makes the scale none.
+ * Statements that declare `hN, lN` and `fixed_scale` of the vectors `xN` that meet a load of a weight, all
+ * with a prefix to N. A number that is none makes the scale none.
  */
-export function toFixedPoint(weight: TensorSpec): string {
+export function toFixedPoint(weight: TensorSpec, prefix: string): string {
   const { bits } = weight.dtype as { bits: 4 | 8 };
-  const quads = Array.from({ length: loadQuads(weight) }, (_, i) => i);
+  const names = Array.from({ length: loadQuads(weight) }, (_, i) => `${prefix}${i}`);
   // Quants of 4 bits are multiplied as the upper half of a byte, so sixteen times too large.
   const unit = bits === 4 ? 16 * largest : largest;
-  return wgsl`
-        // Bits of numbers without their sign are ordered as the numbers are, those of NaN last.
-        ${quads.map((i) => `let a${i} = bitcast<vec4u>(x${i}) & vec4u(0x7fffffffu);`).join(' ')}
-        let most4 = ${quads.slice(1).reduce((all, i) => `max(${all}, a${i})`, 'a0')};
-        let most = bitcast<f32>(max(max(most4.x, most4.y), max(most4.z, most4.w)));
-        let fixed_scale = most / ${unit}.0;
-        let unscale = select(${largest}.0 / most, 0.0, most < 1e-30);
-        ${quads
-          .map(
-            (i) => wgsl`
-        // Added to 1.5 · 2²³ a number is rounded to a whole one, which are its lowest bits.
-        let f${i} = bitcast<vec4u>(x${i} * unscale + 12582912.0);
-        let g${i} = f${i} + 128u;
-        let l${i} = (f${i}.x & 0xffu) | ((f${i}.y & 0xffu) << 8u) | ((f${i}.z & 0xffu) << 16u) | (f${i}.w << 24u);
-        let h${i} = ((g${i}.x >> 8u) & 0xffu) | (g${i}.y & 0xff00u) | ((g${i}.z & 0xff00u) << 8u) | ((g${i}.w & 0xff00u) << 16u);`,
-          )
-          .join('')}`;
+  return wgsl`// Bits of numbers without their sign are ordered as the numbers are, those of NaN last.
+    ${names.map((n) => `let a${n} = bitcast<vec4u>(x${n}) & vec4u(0x7fffffffu);`).join(' ')}
+    let most${prefix} = ${names.slice(1).reduce((all, n) => `max(${all}, a${n})`, `a${names[0]}`)};
+    let most_of${prefix} = bitcast<f32>(max(max(most${prefix}.x, most${prefix}.y), max(most${prefix}.z, most${prefix}.w)));
+    let fixed_scale${prefix} = most_of${prefix} / ${unit}.0;
+    let unscale${prefix} = select(${largest}.0 / most_of${prefix}, 0.0, most_of${prefix} < 1e-30);
+    // Added to 1.5 · 2²³ a number is rounded to a whole one, which are its lowest bits.
+    ${names
+      .map(
+        (
+          n,
+        ) => wgsl`let f${n} = bitcast<vec4u>(x${n} * unscale${prefix} + 12582912.0); let g${n} = f${n} + 128u;
+    let l${n} = (f${n}.x & 0xffu) | ((f${n}.y & 0xffu) << 8u) | ((f${n}.z & 0xffu) << 16u) | (f${n}.w << 24u);
+    let h${n} = ((g${n}.x >> 8u) & 0xffu) | (g${n}.y & 0xff00u) | ((g${n}.z & 0xff00u) << 8u) | ((g${n}.w & 0xff00u) << 16u);`,
+      )
+      .join('\n    ')}`;
 }
 
-/** Statements that add a load's product with the fixed-point numbers to a sum. */
+/** Statements that add a load's product with the fixed-point numbers of a prefix to a sum. */
 export function addFixedPoint(
   weight: TensorSpec,
-  { sum, loaded, scale }: { sum: string; loaded: string; scale: string },
+  { of, sum, loaded, scale }: { of: string; sum: string; loaded: string; scale: string },
 ): string {
   const { bits } = weight.dtype as { bits: 4 | 8 };
   const quads = Array.from({ length: loadQuads(weight) }, (_, i) => i);
   const quants = (i: number): string =>
     bits === 8 ? `${loaded}[${i}]` : `${loaded}_${i < 4 ? 'low' : 'high'}[${i % 4}]`;
   const product = (half: string): string =>
-    quads.map((i) => `dot4I8Packed(${quants(i)}, ${half}${i})`).join(' + ');
+    quads.map((i) => `dot4I8Packed(${quants(i)}, ${half}${of}${i})`).join(' + ');
   const halves =
     bits === 8
       ? ''
       : // A quant of 4 bits is its number plus 8: with its upper bit turned, a signed number.
         `let ${loaded}_turned = ${loaded} ^ vec4u(0x88888888u);
-        let ${loaded}_low = (${loaded}_turned << vec4u(4u)) & vec4u(0xf0f0f0f0u);
-        let ${loaded}_high = ${loaded}_turned & vec4u(0xf0f0f0f0u);
-        `;
-  return `${halves}${sum} += f32(256 * (${product('h')}) + ${product('l')}) * (fixed_scale * ${scale});`;
+      let ${loaded}_low = (${loaded}_turned << vec4u(4u)) & vec4u(0xf0f0f0f0u);
+      let ${loaded}_high = ${loaded}_turned & vec4u(0xf0f0f0f0u);
+      `;
+  return `${halves}${sum} += f32(256 * (${product('h')}) + ${product('l')}) * (fixed_scale${of} * ${scale});`;
 }

@@ -20,9 +20,12 @@ const mostThreads = { 2: 256, 4: 256, 8: 128 };
 /** Work groups from which a large accelerator is busy; beyond, more rows to each pay. */
 const enoughGroups = 512;
 
+/** Quads of x that a thread keeps as fixed-point numbers. */
+const keptQuads = 8;
+
 /**
- * Rows of the weight that a work group multiplies at once. x is read once for all of them, and where it
- * becomes fixed-point numbers that is work.
+ * Rows of the weight that a work group multiplies: x is read once for all of them, and where it becomes
+ * fixed-point numbers that is work.
  */
 function rowsOf(quads: 2 | 4 | 8, tokens: number, outs: number): number {
   // Few threads hold many rows of x but badly.
@@ -35,25 +38,29 @@ function rowsOf(quads: 2 | 4 | 8, tokens: number, outs: number): number {
  * Few rows of x [tokens ≤ 4, in] with a weight [out, in]: y[t, o] = Σ_i x[t, i] · W[o, i].
  *
  * A work group takes some rows of one weight, its threads side by side along them, so every load of the
- * weight is a run of memory, read once: what is moved is the weight. x comes from the cache. Sums of the
- * threads meet through subgroups where there are some, else in memory of the work group.
+ * weight is a run of memory, read once: what is moved is the weight. x comes from the cache. A few rows are
+ * multiplied together, so that their loads wait side by side; the others follow in a loop, as a longer
+ * text would have to be fetched itself. Sums of the threads meet through subgroups where there are some,
+ * else in memory of the work group.
  */
 export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
   const loads = Math.max(...products.map(({ weight }) => loadCount(inputs[weight]!)));
   const most = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!))) as 2 | 4 | 8;
   const outs = products.reduce((sum, { out }) => sum + out, 0);
-  const rowsAtOnce = rowsOf(most, tokens, outs);
+  const rows = rowsOf(most, tokens, outs);
   const threads = powerOfTwo(loads, 32, Math.min(mostThreads[most], capabilities.threads));
-  const fixedPoint = capabilities.integerDot && tokens === 1;
-  const families = familiesOf(products, ({ out }) => Math.ceil(out / rowsAtOnce));
+  const families = familiesOf(products, ({ out }) => Math.ceil(out / rows));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
     const type = loadType(inputs[weight]!);
     if (type) types[weight] = type;
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
-  const cells = rowsAtOnce * tokens;
+  const { subgroups } = capabilities;
+  const shape: Shape = { rows, threads, tokens, subgroups, integerDot: capabilities.integerDot };
+  // The narrowest subgroup has four lanes.
+  const parts = subgroups ? threads / 4 : threads;
   return {
     grid: gridOf(families.at(-1)!.end),
     threads,
@@ -62,40 +69,10 @@ export function matrixVector(all: Products): Pass {
       const weights = new Map(
         products.map(({ weight }) => [weight, loadsOf(`load_${weight}`, args.inputs[weight]!)]),
       );
-      const { subgroups } = capabilities;
-      const partsOf = Math.max(1, threads / 4);
-      const every = Array.from({ length: cells }, (_, cell) => cell);
-      // Every sum has a name of its own: an array that is indexed in a loop would lie in slow memory.
-      const sums = subgroups
-        ? wgsl`
-  ${every.map((cell) => `let all_${cell} = subgroupAdd(sum_${cell});`).join('\n  ')}
-  if (lane == 0u) {
-    ${every.map((cell) => `parts[${cell * partsOf}u + thread / lanes] = all_${cell};`).join('\n    ')}
-  }
-  workgroupBarrier();
-  if (thread < ${cells}u) {
-    var value = 0.0;
-    for (var i = 0u; i < (${threads}u + lanes - 1u) / lanes; i++) { value += parts[thread * ${partsOf}u + i]; }
-    finish(group_index, thread / ${rowsAtOnce}u, thread % ${rowsAtOnce}u, value);
-  }`
-        : every
-            .map(
-              (cell) => wgsl`
-  parts[thread] = sum_${cell};
-  workgroupBarrier();
-  for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
-    if (thread < half) { parts[thread] += parts[thread + half]; }
-    workgroupBarrier();
-  }
-  if (thread == 0u) { finish(group_index, ${Math.floor(cell / rowsAtOnce)}u, ${cell % rowsAtOnce}u, parts[0]); }
-  workgroupBarrier();`,
-            )
-            .join('');
-      const partCount = subgroups ? cells * Math.max(1, threads / 4) : threads;
       return {
         subgroups,
         module: wgsl`${unpacking}
-var<workgroup> parts: array<f32, ${partCount}>;
+var<workgroup> parts: array<f32, ${subgroups ? rows * tokens * parts : parts}>;
 ${[...weights.values()].map(({ module }) => module).join('')}
 ${rowReaders(
   products,
@@ -105,89 +82,199 @@ ${rowReaders(
 fn finish(group_index: u32, t: u32, row: u32, value: f32) {
   ${byGroup(
     families.flatMap(({ members }) => members),
-    (member) => `let o = (group_index - ${member.start}u) * ${rowsAtOnce}u + row;
+    (member) => `let o = (group_index - ${member.start}u) * ${rows}u + row;
     if (o < ${member.out}u) { ${member.store(args)} }`,
   )}
 }`,
         main: wgsl`
   let group_index = ${flatGroup};
-  ${every.map((cell) => `var sum_${cell} = 0.0;`).join(' ')}
   ${byGroup(families, (family) =>
-    body(family, weights.get(family.weight)!, {
-      rowsAtOnce,
-      threads,
-      tokens,
-      inputs: args.inputs,
-      fixedPoint,
-    }),
+    body(
+      family,
+      weights.get(family.weight)!,
+      args.inputs[family.x]!,
+      inputs[family.weight]!,
+      shape,
+    ),
   )}
-  ${sums}`,
+  ${
+    subgroups
+      ? wgsl`workgroupBarrier();
+  if (thread < ${rows * tokens}u) {
+    var value = 0.0;
+    for (var i = 0u; i < (${threads}u + lanes - 1u) / lanes; i++) { value += parts[thread * ${parts}u + i]; }
+    finish(group_index, thread / ${rows}u, thread % ${rows}u, value);
+  }`
+      : ''
+  }`,
       };
     },
   };
 }
 
 interface Shape {
-  readonly rowsAtOnce: number;
+  /** Rows of the weight in a work group. */
+  readonly rows: number;
   readonly threads: number;
   readonly tokens: number;
-  readonly inputs: readonly Argument[];
-  readonly fixedPoint: boolean;
+  readonly subgroups: boolean;
+  readonly integerDot: boolean;
 }
 
-/** Sums of one product: each load of the rows once, with the numbers of every row of x that meet it. */
-function body(
-  family: Family,
-  { load, quad, scale }: Loads,
-  { rowsAtOnce, threads, tokens, inputs, fixedPoint }: Shape,
-): string {
-  const { weight, x } = family;
-  const spec = inputs[weight]!.spec;
-  const quads = loadQuads(spec);
-  const rows = Array.from({ length: rowsAtOnce }, (_, r) => r);
-  const each = Array.from({ length: tokens }, (_, t) => t);
-  const whole = fixedPoint && inputs[x]!.spec.dtype === 'f32' && takesFixedPoint(spec);
-  const xs = (t: number): string =>
-    Array.from(
-      { length: quads },
-      (_, i) =>
-        `let x${i} = quad_${x}(m_firstRow + ${t}u, ${4 * quads}u * c + ${4 * i}u + m_firstColumn);`,
-    ).join('\n        ');
-  const dot = (r: number): string =>
-    Array.from({ length: quads }, (_, i) => `dot(${quad(`w${r}`, i)}, x${i})`).join(' + ');
+/** A work group's share of one product. */
+function body(family: Family, loads: Loads, x: Argument, weight: TensorSpec, shape: Shape): string {
+  const { rows, threads, tokens } = shape;
+  const chunks = Math.ceil(loadCount(weight) / threads);
+  const isWhole =
+    shape.integerDot &&
+    tokens === 1 &&
+    x.spec.dtype === 'f32' &&
+    takesFixedPoint(weight) &&
+    chunks * loadQuads(weight) <= keptQuads;
+  const together = Math.min(rows, 4);
+  const lines = range(together);
+  const { ready, sums } = isWhole
+    ? wholeNumbers(family, loads, weight, { chunks, threads, lines })
+    : floats(family, loads, weight, { threads, tokens, lines });
+  const batch = wgsl`
+      ${lines.map((r) => `let line${r} = m_firstOut + min(first + row + ${r}u, m_out - 1u);`).join(' ')}
+      ${sums}
+      ${meet(shape, together)}`;
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'firstOut', 'out'])}
-    let row = (group_index - m_start) * ${rowsAtOnce}u;
-    ${rows.map((r) => `let line${r} = m_firstOut + min(row + ${r}u, m_out - 1u);`).join(' ')}
-    for (var c = thread; c < ${loadCount(spec)}u; c += ${threads}u) {
-      ${rows.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n      ')}
-      ${scale ? rows.map((r) => `let s${r} = ${scale(`line${r}`, 'c')};`).join('\n      ') : ''}
-      ${each
-        .map(
-          (t) => `{
-        ${xs(t)}
-        ${
-          whole
-            ? toFixedPoint(spec) +
-              rows
-                .map((r) =>
-                  addFixedPoint(spec, { sum: `sum_${r}`, loaded: `w${r}`, scale: `s${r}` }),
-                )
-                .join('\n        ')
-            : rows
-                .map((r) =>
-                  scale
-                    ? `sum_${t * rowsAtOnce + r} += s${r} * (${dot(r)});`
-                    : `sum_${t * rowsAtOnce + r} += ${dot(r)};`,
-                )
-                .join('\n        ')
-        }
-      }`,
-        )
-        .join('\n      ')}
+    let first = (group_index - m_start) * ${rows}u;
+    ${ready}
+    ${
+      rows === together
+        ? `{
+      let row = 0u;${batch}
+    }`
+        : `for (var row = 0u; row < ${rows}u; row += ${together}u) {${batch}
+    }`
     }`;
+}
+
+/** What is done once, and what declares and makes the sums of a few rows, `sum_N`. */
+interface Sums {
+  readonly ready: string;
+  readonly sums: string;
+}
+
+/** Numbers of the weight become floats: each load of the rows once, with the numbers that meet it. */
+function floats(
+  { x }: Family,
+  { load, quad, scale }: Loads,
+  weight: TensorSpec,
+  { threads, tokens, lines }: { threads: number; tokens: number; lines: readonly number[] },
+): Sums {
+  const quads = range(loadQuads(weight));
+  const count = lines.length;
+  const dot = (r: number): string =>
+    quads.map((i) => `dot(${quad(`w${r}`, i)}, x${i})`).join(' + ');
+  const place = (i: number): string => `${4 * quads.length}u * c + ${4 * i}u + m_firstColumn`;
+  return {
+    ready: '',
+    // Every sum has a name of its own: an array that is indexed in a loop would lie in slow memory.
+    sums: wgsl`${range(count * tokens)
+      .map((cell) => `var sum_${cell} = 0.0;`)
+      .join(' ')}
+      for (var c = thread; c < ${loadCount(weight)}u; c += ${threads}u) {
+        ${lines.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n        ')}
+        ${scale ? lines.map((r) => `let s${r} = ${scale(`line${r}`, 'c')};`).join('\n        ') : ''}
+        ${range(tokens)
+          .map(
+            (t) => `{
+          ${quads.map((i) => `let x${i} = quad_${x}(m_firstRow + ${t}u, ${place(i)});`).join('\n          ')}
+          ${lines.map((r) => `sum_${t * count + r} += ${scale ? `s${r} * (${dot(r)})` : dot(r)};`).join('\n          ')}
+        }`,
+          )
+          .join('\n        ')}
+      }`,
+  };
+}
+
+/** Packed weights in whole numbers: a thread makes its numbers of x fixed-point ones and keeps them. */
+function wholeNumbers(
+  { x }: Family,
+  { load, scale }: Loads,
+  weight: TensorSpec,
+  { chunks, threads, lines }: { chunks: number; threads: number; lines: readonly number[] },
+): Sums {
+  const quads = range(loadQuads(weight));
+  const count = loadCount(weight);
+  const all = range(chunks);
+  return {
+    ready: all
+      .map((j) => {
+        const over = (j + 1) * threads > count;
+        return wgsl`
+    let c${j} = ${over ? `min(thread + ${j * threads}u, ${count - 1}u)` : `thread + ${j * threads}u`};
+    ${quads
+      .map((i) => {
+        const read = `quad_${x}(m_firstRow, ${4 * quads.length}u * c${j} + ${4 * i}u + m_firstColumn)`;
+        return `let x${j}_${i} = ${over ? `select(vec4f(), ${read}, thread + ${j * threads}u < ${count}u)` : read};`;
+      })
+      .join('\n    ')}
+    ${toFixedPoint(weight, `${j}_`)}`;
+      })
+      .join(''),
+    sums: wgsl`${lines.map((r) => `var sum_${r} = 0.0;`).join(' ')}
+      ${all.map((j) => lines.map((r) => `let w${j}_${r} = ${load(`line${r}`, `c${j}`)};`).join('\n      ')).join('\n      ')}
+      ${all.map((j) => lines.map((r) => `let s${j}_${r} = ${scale!(`line${r}`, `c${j}`)};`).join('\n      ')).join('\n      ')}
+      ${all
+        .map((j) =>
+          lines
+            .map((r) =>
+              addFixedPoint(weight, {
+                of: `${j}_`,
+                sum: `sum_${r}`,
+                loaded: `w${j}_${r}`,
+                scale: `s${j}_${r}`,
+              }),
+            )
+            .join('\n      '),
+        )
+        .join('\n      ')}`,
+  };
+}
+
+/** The sums of a few rows from `row` meet: in `parts` for the end, or, without subgroups, at once. */
+function meet({ rows, threads, tokens, subgroups }: Shape, together: number): string {
+  const cells = range(together * tokens).map((cell) => ({
+    cell,
+    t: Math.floor(cell / together),
+    r: cell % together,
+  }));
+  if (subgroups) {
+    return wgsl`${cells.map(({ cell }) => `let all_${cell} = subgroupAdd(sum_${cell});`).join(' ')}
+      if (lane == 0u) {
+        ${cells
+          .map(
+            ({ cell, t, r }) =>
+              `parts[(${t * rows + r}u + row) * ${threads / 4}u + thread / lanes] = all_${cell};`,
+          )
+          .join(' ')}
+      }`;
+  }
+  return cells
+    .map(
+      ({ cell, t, r }) => wgsl`
+      parts[thread] = sum_${cell};
+      workgroupBarrier();
+      for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
+        if (thread < half) { parts[thread] += parts[thread + half]; }
+        workgroupBarrier();
+      }
+      if (thread == 0u) { finish(group_index, ${t}u, row + ${r}u, parts[0]); }
+      workgroupBarrier();`,
+    )
+    .join('');
 }
 
 /** Loads in a line. */
 function loadCount(spec: TensorSpec): number {
   return Math.ceil(linesOf(spec).length / (4 * loadQuads(spec)));
+}
+
+function range(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => i);
 }

@@ -248,5 +248,5 @@ function halfWord(x: Argument, dtype: PackedDType, block: string): string {
       : x.type === 'array<vec2<u32>>'
         ? `${x.name}[${word} >> 1u][${word} & 1u]`
         : `${x.name}[${word}]`;
-  return `unpack2x16float(${load})[${block} & 1u]`;
+  return `unpack2x16float(${load} >> (16u * (${block} & 1u))).x`;
 }
