@@ -32,6 +32,12 @@ import { measureRoof } from './roof.ts';
 import { webGpuKernels } from './table.ts';
 import { WebGpuTensor } from './tensor.ts';
 
+/**
+ * Dispatches after which work is handed to an adapter that has none: it begins while the rest is still being
+ * encoded. One that is busy gets a run whole, as handing over takes time, too.
+ */
+const firstParts = 64;
+
 /** What a device is made of. */
 export interface WebGpuParts {
   readonly gpu: GPUDevice;
@@ -50,12 +56,14 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   readonly capabilities: Capabilities;
   readonly pipelines: Pipelines;
   readonly profile: Profile | undefined;
-  readonly submitEvery: number;
+  readonly #submitEvery: number;
   readonly tensors = new Set<WebGpuTensor>();
   readonly executables = new Set<WebGpuExecutable>();
   readonly #shared = new Map<string, GPUBuffer>();
   #lose!: (error: DeviceError) => void;
   #error: DeviceError | undefined;
+  /** True from a run until something was read: the adapter has work. */
+  #isBusy = false;
   #disposed = false;
   #disposing: Promise<void> | undefined;
 
@@ -66,7 +74,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
     this.kernels = webGpuKernels(capabilities);
     this.pipelines = new Pipelines(gpu);
     this.profile = profile ? new Profile(gpu) : undefined;
-    this.submitEvery = Math.min(submitEvery, this.profile?.capacity ?? Infinity);
+    this.#submitEvery = Math.min(submitEvery, this.profile?.capacity ?? Infinity);
     this.lost = new Promise((resolve) => {
       this.#lose = resolve;
     });
@@ -260,10 +268,17 @@ export class WebGpuDevice implements Device, WebGpuQueue {
       throw new DeviceError(`device webgpu gave nothing to read: ${String(cause)}`, { cause });
     }
     this.settle();
+    this.#isBusy = false;
     const all = new Uint8Array(target.getMappedRange()).slice();
     target.destroy();
     at = 0;
     return parts.map((part) => all.slice(at, (at += part.byteLength)));
+  }
+
+  nextParts(): number {
+    const parts = this.#isBusy ? Infinity : firstParts;
+    this.#isBusy = true;
+    return Math.min(parts, this.#submitEvery);
   }
 
   check(): void {

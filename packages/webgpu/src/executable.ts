@@ -32,8 +32,8 @@ export interface WebGpuQueue extends TensorOwner {
   readonly capabilities: Capabilities;
   readonly pipelines: Pipelines;
   readonly profile: Profile | undefined;
-  /** Dispatches after which work is handed to the adapter; none: once a run. */
-  readonly submitEvery: number;
+  /** Dispatches after which the next run hands work to the adapter. */
+  nextParts(): number;
   /** Executables that were not disposed. */
   readonly executables: Set<WebGpuExecutable>;
   /** Memory that all executables share, as one runs at a time: at least that much. */
@@ -86,6 +86,8 @@ export class WebGpuExecutable implements Executable {
   #boundArena: GPUBuffer | undefined;
   #boundScratch: GPUBuffer | undefined;
   #checks: Promise<void>[] = [];
+  /** What lies in the inputs: most stay from step to step, and a write takes as long as a kernel. */
+  readonly #written = new Map<string, HostArray>();
   #ran = false;
   #disposed = false;
 
@@ -152,7 +154,13 @@ export class WebGpuExecutable implements Executable {
       const scratch = (kernel.scratchBytes ?? 0) > 0;
       const name = operation.definition.name;
       return kernel.passes.flatMap((pass) => {
-        const shader = shaderOf(pass, view.inputs, view.outputs, bindings, scratch);
+        const shader = shaderOf(
+          pass,
+          view.inputs,
+          view.outputs,
+          bindings,
+          kernel.scratchBytes ?? 0,
+        );
         if (!shader) return [];
         return [
           this.#queue.pipelines
@@ -198,20 +206,19 @@ export class WebGpuExecutable implements Executable {
     if (made && arena === this.#boundArena && scratch === this.#boundScratch) return;
     this.#boundArena = arena;
     this.#boundScratch = scratch;
-    this.#groups = this.#dispatches.map(({ call, pipeline, bindings, scratch: takesScratch }) => {
-      const entries: GPUBindGroupEntry[] = bindings.map(({ arguments: places }, binding) => {
-        const { buffer, byteOffset, byteLength } = call.buffers[places[0]!]!;
-        return {
-          binding,
-          resource: {
-            buffer: this.#buffers[buffer] ?? arena!,
-            offset: byteOffset,
-            size: byteLength,
-          },
-        };
+    this.#groups = this.#dispatches.map(({ call, pipeline, bindings, scratch: takes }) => {
+      const part = (place: number): GPUBufferBinding => {
+        const { buffer, byteOffset, byteLength } = call.buffers[place]!;
+        return { buffer: this.#buffers[buffer] ?? arena!, offset: byteOffset, size: byteLength };
+      };
+      const resources = [
+        ...bindings.map(({ arguments: places }) => part(places[0]!)),
+        ...(takes ? [{ buffer: scratch! }] : []),
+      ];
+      return gpu.createBindGroup({
+        layout: pipeline.layout,
+        entries: resources.map((resource, binding) => ({ binding, resource })),
       });
-      if (takesScratch) entries.push({ binding: bindings.length, resource: { buffer: scratch! } });
-      return gpu.createBindGroup({ layout: pipeline.layout, entries });
     });
   }
 
@@ -226,6 +233,8 @@ export class WebGpuExecutable implements Executable {
         if (isPacked(dtype)) throw new DeviceError(`input '${name}' is packed`);
         const elements = hostArray(dtype, Math.ceil(elementCount(spec.shape) / 2) * 2);
         setElements(elements, dtype, inputs[name]!);
+        if (isSame(this.#written.get(name), elements)) continue;
+        this.#written.set(name, elements);
         this.#queue.gpu.queue.writeBuffer(
           this.#buffers[use.buffer]!,
           0,
@@ -240,7 +249,8 @@ export class WebGpuExecutable implements Executable {
   }
 
   #dispatch(): void {
-    const { gpu, submitEvery, profile } = this.#queue;
+    const { gpu, profile } = this.#queue;
+    const submitEvery = this.#queue.nextParts();
     const groups = this.#groups;
     for (let from = 0; from < groups.length; from += submitEvery) {
       const to = Math.min(groups.length, from + submitEvery);
@@ -378,6 +388,15 @@ export class WebGpuExecutable implements Executable {
       );
     }
   }
+}
+
+/** True for two small arrays of the same bits. */
+function isSame(known: HostArray | undefined, elements: HostArray): boolean {
+  if (known?.length !== elements.length || elements.byteLength > 4096) return false;
+  const bits = (array: HostArray): Uint16Array =>
+    new Uint16Array(array.buffer, array.byteOffset, array.byteLength / 2);
+  const [a, b] = [bits(known), bits(elements)];
+  return a.every((word, i) => word === b[i]);
 }
 
 /** Elements of a value from the bytes of its place, which may be padded. */

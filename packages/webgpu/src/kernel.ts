@@ -1,4 +1,4 @@
-import type { Cost, OperationView } from '@rwkv-js/tensor';
+import { byteLength, type Cost, type OperationView, type TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from './argument.ts';
 
 /** Work groups along x, y, z. */
@@ -69,3 +69,8 @@ export type KernelMaker = (
   operation: OperationView,
   capabilities: Capabilities,
 ) => Kernel | undefined;
+
+/** Bytes that a tensor is bound with: whole vectors of four. */
+export function boundBytes(spec: TensorSpec): number {
+  return Math.max(16, Math.ceil(byteLength(spec) / 16) * 16);
+}

@@ -10,7 +10,7 @@ export interface WebGpuOptions {
   readonly profile?: boolean;
   /**
    * Dispatches after which work is handed to the adapter, so that a page's compositor gets its turn
-   * within a long step. Everything at once where it is not given.
+   * within a long step. A run at a time where it is not given, but in parts to an adapter that waits.
    */
   readonly submitEvery?: number;
   /** Flags of Dawn, in Node alone: `backend=null` only checks, `adapter=…` chooses by name. */

@@ -1,5 +1,6 @@
 import type { TensorSpec } from '@rwkv-js/tensor';
 import { Argument } from './argument.ts';
+import { boundBytes } from './kernel.ts';
 import type { Pass } from './kernel.ts';
 
 /** How one buffer stands among a shader's bindings. */
@@ -26,7 +27,7 @@ export function shaderOf(
   inputs: readonly TensorSpec[],
   outputs: readonly TensorSpec[],
   bindings: readonly Binding[],
-  scratch: boolean,
+  scratchBytes: number,
 ): Shader | undefined {
   const specs = [...inputs, ...outputs];
   const names = new Map<number, string>();
@@ -46,11 +47,11 @@ export function shaderOf(
   if (main === '') return undefined;
   const declared = bindings.map(
     ({ arguments: places, access }, i) =>
-      `@group(0) @binding(${i}) var<storage, ${access}> t${places[0]}: ${all[places[0]!]!.type};`,
+      `@group(0) @binding(${i}) var<storage, ${access}> t${places[0]}: ${sized(all[places[0]!]!)};`,
   );
-  if (scratch) {
+  if (scratchBytes > 0) {
     declared.push(
-      `@group(0) @binding(${bindings.length}) var<storage, read_write> scratch: array<f32>;`,
+      `@group(0) @binding(${declared.length}) var<storage, read_write> scratch: array<f32, ${Math.ceil(scratchBytes / 4)}>;`,
     );
   }
   const accessors = bindings.map(({ arguments: places }) => all[places[0]!]!.accessors());
@@ -69,5 +70,21 @@ ${main}
 }
 `;
   const access = bindings.map((binding) => binding.access);
-  return { code, access: scratch ? [...access, 'read_write'] : access };
+  return { code, access: scratchBytes > 0 ? [...access, 'read_write'] : access };
+}
+
+/** Bytes of the elements that arguments are bound as. */
+const elementBytes: Readonly<Record<string, number>> = {
+  'vec4<f32>': 16,
+  'vec4<u32>': 16,
+  'vec2<u32>': 8,
+};
+
+/**
+ * An argument's array with its length. Every place is kept within an array, and for one whose length stands in
+ * the text that takes no look at the binding.
+ */
+function sized({ spec, type }: Argument): string {
+  const element = type.slice('array<'.length, -1);
+  return `array<${element}, ${boundBytes(spec) / (elementBytes[element] ?? 4)}>`;
 }

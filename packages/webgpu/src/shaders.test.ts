@@ -54,8 +54,7 @@ async function errorsIn(
       access: 'read_write' as const,
     }));
     for (const pass of kernel.passes) {
-      const scratch = (kernel.scratchBytes ?? 0) > 0;
-      const shader = shaderOf(pass, view.inputs, view.outputs, bindings, scratch);
+      const shader = shaderOf(pass, view.inputs, view.outputs, bindings, kernel.scratchBytes ?? 0);
       if (!shader || seen.has(shader.code)) continue;
       seen.add(shader.code);
       const module = device.gpu.createShaderModule({ code: shader.code });

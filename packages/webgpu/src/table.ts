@@ -1,5 +1,5 @@
-import { byteLength, plainLaunch, type KernelTable, type OperationView } from '@rwkv-js/tensor';
-import type { Capabilities, Kernel } from './kernel.ts';
+import { plainLaunch, type KernelTable, type OperationView } from '@rwkv-js/tensor';
+import { boundBytes, type Capabilities, type Kernel } from './kernel.ts';
 import { kernelMakers } from './kernels/index.ts';
 
 /** The kernel for an operation on an adapter, or undefined when there is none. */
@@ -29,7 +29,7 @@ export function webGpuKernels(capabilities: Capabilities): KernelTable {
       alignment: 256,
       largestBinding: capabilities.largestBinding,
       bindings: capabilities.bindings,
-      byteLength: (spec) => Math.max(16, Math.ceil(byteLength(spec) / 16) * 16),
+      byteLength: boundBytes,
     },
     tokenBuckets: [1, 4, 16, 32, 64, 256, 1024],
     activations: 'f32',

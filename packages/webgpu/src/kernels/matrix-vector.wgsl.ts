@@ -40,8 +40,8 @@ function rowsOf(quads: 2 | 4 | 8, tokens: number, outs: number): number {
  * A work group takes some rows of one weight, its threads side by side along them, so every load of the
  * weight is a run of memory, read once: what is moved is the weight. x comes from the cache. A few rows are
  * multiplied together, so that their loads wait side by side; the others follow in a loop, as a longer
- * text would have to be fetched itself. Sums of the threads meet through subgroups where there are some,
- * else in memory of the work group.
+ * text would have to be fetched itself. Sums of the threads meet in memory of the work group, and through
+ * subgroups where there are some.
  */
 export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
@@ -49,7 +49,9 @@ export function matrixVector(all: Products): Pass {
   const most = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!))) as 2 | 4 | 8;
   const outs = products.reduce((sum, { out }) => sum + out, 0);
   const rows = rowsOf(most, tokens, outs);
-  const threads = powerOfTwo(loads, 32, Math.min(mostThreads[most], capabilities.threads));
+  // Sums of many rows of x take room.
+  const limit = Math.min(tokens > 2 ? 128 : mostThreads[most], capabilities.threads);
+  const threads = powerOfTwo(loads, 32, limit);
   const families = familiesOf(products, ({ out }) => Math.ceil(out / rows));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
@@ -57,10 +59,13 @@ export function matrixVector(all: Products): Pass {
     if (type) types[weight] = type;
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
-  const { subgroups } = capabilities;
-  const shape: Shape = { rows, threads, tokens, subgroups, integerDot: capabilities.integerDot };
-  // The narrowest subgroup has four lanes.
-  const parts = subgroups ? threads / 4 : threads;
+  const cells = rows * tokens;
+  const shape: Shape = { rows, threads, tokens, integerDot: capabilities.integerDot };
+  // Threads that add up one sum, those of them that a subgroup joins, and what is left of each.
+  const adders = Math.max(1, threads / powerOfTwo(cells, 1, threads));
+  const joined = capabilities.subgroups ? Math.min(adders, capabilities.narrowestSubgroup) : 1;
+  const left = adders / joined;
+  const subgroups = joined > 1;
   return {
     grid: gridOf(families.at(-1)!.end),
     threads,
@@ -72,7 +77,8 @@ export function matrixVector(all: Products): Pass {
       return {
         subgroups,
         module: wgsl`${unpacking}
-var<workgroup> parts: array<f32, ${subgroups ? rows * tokens * parts : parts}>;
+var<workgroup> parts: array<f32, ${cells * strideOf(threads)}>;
+${left > 1 ? `var<workgroup> rest: array<f32, ${cells * left}>;` : ''}
 ${[...weights.values()].map(({ module }) => module).join('')}
 ${rowReaders(
   products,
@@ -97,15 +103,25 @@ fn finish(group_index: u32, t: u32, row: u32, value: f32) {
       shape,
     ),
   )}
+  workgroupBarrier();
+  let cell = thread / ${adders}u;
+  var value = 0.0;
+  if (cell < ${cells}u) {
+    for (var i = thread % ${adders}u; i < ${threads}u; i += ${adders}u) { value += parts[cell * ${strideOf(threads)}u + i]; }
+  }
+  ${range(Math.log2(joined))
+    .map((step) => `value += subgroupShuffleXor(value, ${2 ** step}u);`)
+    .join(' ')}
   ${
-    subgroups
-      ? wgsl`workgroupBarrier();
-  if (thread < ${rows * tokens}u) {
-    var value = 0.0;
-    for (var i = 0u; i < (${threads}u + lanes - 1u) / lanes; i++) { value += parts[thread * ${parts}u + i]; }
-    finish(group_index, thread / ${rows}u, thread % ${rows}u, value);
+    left > 1
+      ? wgsl`if (cell < ${cells}u && thread % ${joined}u == 0u) { rest[thread / ${joined}u] = value; }
+  workgroupBarrier();
+  if (thread < ${cells}u) {
+    var all = 0.0;
+    for (var i = 0u; i < ${left}u; i++) { all += rest[thread * ${left}u + i]; }
+    finish(group_index, thread / ${rows}u, thread % ${rows}u, all);
   }`
-      : ''
+      : `if (cell < ${cells}u && thread % ${adders}u == 0u) { finish(group_index, cell / ${rows}u, cell % ${rows}u, value); }`
   }`,
       };
     },
@@ -117,7 +133,6 @@ interface Shape {
   readonly rows: number;
   readonly threads: number;
   readonly tokens: number;
-  readonly subgroups: boolean;
   readonly integerDot: boolean;
 }
 
@@ -139,7 +154,7 @@ function body(family: Family, loads: Loads, x: Argument, weight: TensorSpec, sha
   const batch = wgsl`
       ${lines.map((r) => `let line${r} = m_firstOut + min(first + row + ${r}u, m_out - 1u);`).join(' ')}
       ${sums}
-      ${meet(shape, together)}`;
+      ${leave(shape, together)}`;
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'firstOut', 'out'])}
     let first = (group_index - m_start) * ${rows}u;
     ${ready}
@@ -237,37 +252,19 @@ function wholeNumbers(
   };
 }
 
-/** The sums of a few rows from `row` meet: in `parts` for the end, or, without subgroups, at once. */
-function meet({ rows, threads, tokens, subgroups }: Shape, together: number): string {
-  const cells = range(together * tokens).map((cell) => ({
-    cell,
-    t: Math.floor(cell / together),
-    r: cell % together,
-  }));
-  if (subgroups) {
-    return wgsl`${cells.map(({ cell }) => `let all_${cell} = subgroupAdd(sum_${cell});`).join(' ')}
-      if (lane == 0u) {
-        ${cells
-          .map(
-            ({ cell, t, r }) =>
-              `parts[(${t * rows + r}u + row) * ${threads / 4}u + thread / lanes] = all_${cell};`,
-          )
-          .join(' ')}
-      }`;
-  }
-  return cells
-    .map(
-      ({ cell, t, r }) => wgsl`
-      parts[thread] = sum_${cell};
-      workgroupBarrier();
-      for (var half = ${threads / 2}u; half > 0u; half >>= 1u) {
-        if (thread < half) { parts[thread] += parts[thread + half]; }
-        workgroupBarrier();
-      }
-      if (thread == 0u) { finish(group_index, ${t}u, row + ${r}u, parts[0]); }
-      workgroupBarrier();`,
-    )
-    .join('');
+/** A thread's sums of a few rows from `row` are left in memory of the work group. */
+function leave({ rows, threads, tokens }: Shape, together: number): string {
+  return range(together * tokens)
+    .map((cell) => {
+      const place = Math.floor(cell / together) * rows + (cell % together);
+      return `parts[(${place}u + row) * ${strideOf(threads)}u + thread] = sum_${cell};`;
+    })
+    .join(' ');
+}
+
+/** Numbers between the beginnings of two sums' parts: those of neighbours lie in other banks of the memory. */
+function strideOf(threads: number): number {
+  return threads + 8;
 }
 
 /** Loads in a line. */

@@ -164,20 +164,20 @@ export function loadsOf(name: string, x: Argument): Loads {
   }
   const perLine = linesOf(x.spec).length / (4 * loadQuads(x.spec));
   const place = (line: string, load: string): string => `${line} * ${perLine}u + ${load}`;
-  const words = {
+  const plain = {
     type: 'vec4u',
     load: (line: string, load: string): string => `${x.name}[${place(line, load)}]`,
   };
   if (!isPacked(dtype)) {
     const wide = dtype === 'f16' ? 'halves' : 'brains';
     return {
-      ...words,
+      ...plain,
       module: '',
       quad: (loaded, i) => `${wide}(${loaded}.${i === 0 ? 'xy' : 'zw'})`,
     };
   }
   return {
-    ...words,
+    ...plain,
     module: wgsl`
 fn ${name}_scale(at: u32) -> f32 { return ${halfWord(x, dtype, dtype.bits === 8 ? '(at >> 1u)' : 'at')}; }`,
     quad: (loaded, i) =>

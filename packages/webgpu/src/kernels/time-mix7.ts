@@ -47,7 +47,12 @@ const timeMix7Project: KernelMaker = ({ inputs, outputs, attributes }, capabilit
       store: ({ outputs: [, , , low] }) => `${low!.name}[t * ${total}u + ${start}u + o] = value;`,
     }),
   );
-  return kernelOf({ tokens, inputs, capabilities, products: [...square, ...down] });
+  return kernelOf({
+    tokens,
+    inputs,
+    capabilities,
+    products: [...square, ...down],
+  });
 };
 
 /** The up halves of the low-rank maps with what they are for; see core's composite. */
@@ -94,7 +99,12 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
     ...(letter === 'g' && { activation: sigmoidOf }),
     store: store(letter, i),
   }));
-  return kernelOf({ tokens, inputs, capabilities, products });
+  return kernelOf({
+    tokens,
+    inputs,
+    capabilities,
+    products,
+  });
 };
 
 /** Kernels by the name of their operation. */
