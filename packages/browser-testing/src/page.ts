@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,11 @@ export interface OpenPageOptions {
   readonly incognito?: boolean | undefined;
   /** The host name that the page is under; one that is not localhost has no secure context. */
   readonly host?: string | undefined;
+  /**
+   * Files that the module finds by `new URL('../data/file', import.meta.url)`, by the path that this is
+   * for a module at the root: `{ '/data/file': new URL('./data/file', import.meta.url) }`.
+   */
+  readonly files?: Readonly<Record<string, URL>> | undefined;
 }
 
 /** A module in a page of its own browser, which ends with the test. */
@@ -48,7 +53,13 @@ type ResultOf<T> = T extends (...args: never[]) => infer R ? Awaited<R> : never;
  */
 export async function openPage<Exports>(
   entry: URL,
-  { isolated = false, incognito = false, flags = [], host = '127.0.0.1' }: OpenPageOptions = {},
+  {
+    isolated = false,
+    incognito = false,
+    flags = [],
+    host = '127.0.0.1',
+    files = {},
+  }: OpenPageOptions = {},
 ): Promise<TestPage<Exports>> {
   const bundle = await bundled(entry);
   const headers: Record<string, string> = isolated
@@ -57,7 +68,7 @@ export async function openPage<Exports>(
         'cross-origin-embedder-policy': 'require-corp',
       }
     : {};
-  const port = await serve(bundle, headers);
+  const port = await serve(bundle, files, headers);
   const origin = `http://${host}:${port}`;
   const profile = await mkdtemp(join(tmpdir(), 'rwkv-page-'));
   const context = await chromium.launchPersistentContext(profile, {
@@ -104,25 +115,38 @@ async function bundled(entry: URL): Promise<string> {
     },
     bundle: true,
     write: false,
-    format: 'iife',
-    globalName: 'tested',
+    format: 'esm',
     target: 'es2022',
     conditions: ['development', 'browser'],
     external: ['node:*'],
     sourcemap: 'inline',
   });
-  // A `var` of a classic script is a property of the page's global object.
   return outputFiles[0]!.text;
 }
 
-async function serve(bundle: string, headers: Record<string, string>): Promise<number> {
-  const server = createServer((request, response) => {
-    const answers: Record<string, [string, string]> = {
-      '/': ['text/html; charset=utf-8', '<!doctype html><script src="/bundle.js"></script>'],
+const html =
+  '<!doctype html><script type="module">' +
+  "import * as tested from '/bundle.js'; globalThis.tested = tested</script>";
+
+async function serve(
+  bundle: string,
+  files: Readonly<Record<string, URL>>,
+  headers: Record<string, string>,
+): Promise<number> {
+  const server = createServer(async (request, response) => {
+    const file = files[request.url ?? ''];
+    const answers: Record<string, [string, string | Uint8Array]> = {
+      '/': ['text/html; charset=utf-8', html],
       '/bundle.js': ['text/javascript; charset=utf-8', bundle],
+      ...(file && { [request.url!]: ['application/octet-stream', await readFile(file)] }),
     };
     const [type, body] = answers[request.url ?? ''] ?? ['', ''];
-    response.writeHead(type ? 200 : 404, { 'content-type': type, ...headers }).end(body);
+    response.writeHead(type ? 200 : 404, {
+      'content-type': type,
+      'content-length': Buffer.byteLength(body),
+      ...headers,
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(async () => {

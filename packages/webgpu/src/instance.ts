@@ -21,7 +21,7 @@ export async function platformGpu(flags: readonly string[]): Promise<GPU> {
   }
   let module: typeof import('webgpu');
   try {
-    module = await import('webgpu');
+    module = await importAtRunTime('webgpu');
   } catch (cause) {
     throw new DeviceError(
       "device webgpu cannot be opened: the package 'webgpu' does not load; install it beside rwkv-js",
@@ -32,4 +32,9 @@ export async function platformGpu(flags: readonly string[]): Promise<GPU> {
   const gpu = module.create([...flags]);
   (keeper.rwkvWebGpu ??= new Map()).set(flags.join(), gpu);
   return gpu;
+}
+
+/** An import that bundlers leave alone: a page has no use for the package, and none has to be installed. */
+function importAtRunTime(name: string): Promise<typeof import('webgpu')> {
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ name);
 }

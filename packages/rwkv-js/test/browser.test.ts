@@ -1,0 +1,52 @@
+import { describeBrowser, openPage, type OpenPageOptions } from '@rwkv-js/browser-testing';
+import { stories } from '@rwkv-js/stories';
+import { expect, test } from 'vitest';
+
+/** Where the embedded model lies for a bundle at the root. */
+const weights = '/data/model-q8.safetensors';
+const vocabulary = '/data/vocab.txt';
+
+const open = (options: OpenPageOptions = {}) =>
+  openPage<typeof import('./browser-page.ts')>(new URL('./browser-page.ts', import.meta.url), {
+    files: { [weights]: stories.weights, [vocabulary]: stories.vocabulary },
+    ...options,
+  });
+
+describeBrowser('loadModel in a page', () => {
+  test.each([
+    ['on one thread of WASM', 'wasm', {}],
+    ['on the threads of WASM', 'wasm', { isolated: true }],
+    [
+      'on WebGPU',
+      'webgpu',
+      { flags: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] },
+    ],
+  ] as const)('tells a story %s, and again without a network', async (_, name, options) => {
+    const page = await open(options);
+    const first = await page.call('tellStory', name);
+    expect(first.text).toMatch(/^, there was a/);
+    expect(first.again).toBe(first.text);
+    expect(first.device).toBe(name);
+    const loaded = first.progress.map(({ loadedBytes }) => loadedBytes);
+    expect(loaded).toEqual([...loaded].sort((a, b) => a - b));
+    expect(first.progress.at(-1)).toMatchObject({ fromCache: false });
+    expect([...(await page.call('cached'))].sort()).toEqual([weights, vocabulary]);
+
+    await page.context.setOffline(true);
+    const second = await page.call('tellStory', name);
+    expect(second.text).toBe(first.text);
+    expect(second.progress.at(-1)).toMatchObject({ fromCache: true });
+  });
+
+  test('takes a File and an address alike', async () => {
+    const page = await open();
+    const text = await page.call('tellFromFile', weights, vocabulary);
+    expect(text).not.toBe('');
+    expect(await page.call('tellFromAddress', weights, vocabulary)).toBe(text);
+  });
+
+  test('says in words that a page has no WebGPU', async () => {
+    const page = await open();
+    expect(await page.call('refusal', 'webgpu')).toMatch(/DeviceError: device webgpu cannot be/);
+  });
+});
