@@ -11,7 +11,10 @@ import {
 const prompt = 'Once upon a time';
 
 /** The first words of the embedded model on a device, and how it came. */
-export async function tellStory(name: string): Promise<{
+export async function tellStory(
+  name: string,
+  { beginning = prompt, maxTokens = 12 }: { beginning?: string; maxTokens?: number } = {},
+): Promise<{
   readonly text: string;
   readonly again: string;
   readonly device: string;
@@ -20,13 +23,14 @@ export async function tellStory(name: string): Promise<{
   const progress: LoadModelProgress[] = [];
   await using device = await openDevice(name);
   await using model = await loadModel({ device, progress: (one) => progress.push(one) });
-  const text = await model.generate({ prompt, maxTokens: 12, seed: 1 }).text();
+  const options = { maxTokens, seed: 1 };
+  const text = await model.generate({ prompt: beginning, ...options }).text();
   // The same from a state that was a file in between.
   const session = model.session();
-  await session.feed([0, ...model.tokenizer!.encode(prompt)]);
+  await session.feed([0, ...model.tokenizer!.encode(beginning)]);
   const file = new Blob([encodeState(await session.save()) as BlobPart]);
   const other = model.session({ state: await readState(file, { model }) });
-  const again = await other.generate({ maxTokens: 12, seed: 1 }).text();
+  const again = await other.generate(options).text();
   return { text, again, device: device.info.name, progress };
 }
 
