@@ -1,22 +1,14 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
-import { chromiumPath } from './describe-browser.ts';
+import { openBrowser, type OpenBrowserOptions } from './open-browser.ts';
 
-export interface OpenPageOptions {
+export interface OpenPageOptions extends OpenBrowserOptions {
   /** With the headers that give a page shared memory and exact clocks (COOP, COEP). */
   readonly isolated?: boolean | undefined;
-  /** Switches for Chromium beyond those that every test needs, such as `--enable-unsafe-webgpu`. */
-  readonly flags?: readonly string[] | undefined;
-  /** A private window, which keeps nothing. */
-  readonly incognito?: boolean | undefined;
-  /** The host name that the page is under; one that is not localhost has no secure context. */
-  readonly host?: string | undefined;
   /**
    * Files that the module finds by `new URL('../data/file', import.meta.url)`, by the path that this is
    * for a module at the root: `{ '/data/file': new URL('./data/file', import.meta.url) }`.
@@ -70,22 +62,7 @@ export async function openPage<Exports>(
     : {};
   const port = await serve(bundle, files, headers);
   const origin = `http://${host}:${port}`;
-  const profile = await mkdtemp(join(tmpdir(), 'rwkv-page-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: chromiumPath,
-    // As root in a container there is no sandbox, and /dev/shm is small.
-    args: [
-      '--no-sandbox',
-      '--disable-dev-shm-usage',
-      `--host-resolver-rules=MAP ${host} 127.0.0.1`,
-      ...(incognito ? ['--incognito'] : []),
-      ...flags,
-    ],
-  });
-  onTestFinished(async () => {
-    await context.close();
-    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-  });
+  const context = await openBrowser({ incognito, flags, host });
   const page = await context.newPage();
   const said: string[] = [];
   page.on('console', (message) => said.push(message.text()));

@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+
+/** A folder on a server of this machine. */
+export interface StaticSite {
+  /** Where its index is. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.webmanifest': 'application/manifest+json',
+};
+
+/**
+ * Serves a folder as the plainest of servers does: whole files with their types, no ranges.
+ *
+ * @param path where on the server it lies, such as `/some/where/`
+ * @param isolated with the headers that give a page shared memory
+ */
+export async function serveFolder(
+  folder: string,
+  { path = '/', isolated = false }: { path?: string; isolated?: boolean } = {},
+): Promise<StaticSite> {
+  const isolation = isolated
+    ? {
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-embedder-policy': 'require-corp',
+      }
+    : {};
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    const inside = normalize(pathname.slice(path.length)).replace(/^\.$/, '') || 'index.html';
+    try {
+      if (!pathname.startsWith(path) || inside.startsWith('..')) throw new Error('outside');
+      const body = await readFile(join(folder, inside));
+      response.writeHead(200, {
+        'content-type': types[extname(inside)] ?? 'application/octet-stream',
+        'content-length': body.length,
+        ...isolation,
+      });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    } catch {
+      response.writeHead(404, isolation).end('not found');
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const where = server.address();
+  if (where === null || typeof where === 'string') throw new Error('no port');
+  return {
+    url: `http://127.0.0.1:${where.port}${path}`,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
