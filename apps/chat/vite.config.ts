@@ -46,6 +46,8 @@ function listForServiceWorker(): Plugin {
   return {
     name: 'list-for-service-worker',
     apply: 'build',
+    // When the page itself is there.
+    enforce: 'post',
     generateBundle(_, bundle) {
       const worker = bundle['service-worker.js'];
       if (worker?.type !== 'chunk') throw new Error('the build made no service worker');

@@ -380,7 +380,6 @@ export class Engine {
       milliseconds,
       position: session.tokenCount,
       deviceBytes: parameters + states,
-      heapBytes: heapBytes(),
     };
   }
 
@@ -494,11 +493,6 @@ function cutAt(text: string, stops: readonly string[]): string {
 function isDeviceFailure(error: unknown): boolean {
   if (error instanceof DeviceError) return true;
   return error instanceof Error && error.cause instanceof DeviceError;
-}
-
-/** Bytes of this worker's JavaScript memory; Chromium tells. */
-function heapBytes(): number | undefined {
-  return (performance as { memory?: { usedJSHeapSize: number } }).memory?.usedJSHeapSize;
 }
 
 /** Of the cache: models by address, but for the files of this page and vocabularies. */

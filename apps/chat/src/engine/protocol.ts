@@ -93,8 +93,6 @@ export type WriteEvent =
       readonly position: number;
       /** Bytes on the device: weights and states. */
       readonly deviceBytes: number;
-      /** Bytes of the worker's own memory, where the browser tells. */
-      readonly heapBytes: number | undefined;
     }
   /** The device was lost or changed; writing goes on from the same state. */
   | { readonly kind: 'moved'; readonly device: DeviceFacts; readonly because?: string };

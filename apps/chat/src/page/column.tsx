@@ -73,7 +73,15 @@ function useFollowing(length: number) {
       follows.current = element.scrollHeight - element.scrollTop - element.clientHeight < nearEnd;
     };
     element.addEventListener('scroll', look, { passive: true });
-    return () => element.removeEventListener('scroll', look);
+    // A notice above or a taller field below make it smaller.
+    const watch = new ResizeObserver(() => {
+      if (follows.current) element.scrollTop = element.scrollHeight;
+    });
+    watch.observe(element);
+    return () => {
+      element.removeEventListener('scroll', look);
+      watch.disconnect();
+    };
   }, []);
   useEffect(() => {
     const element = scroller.current;

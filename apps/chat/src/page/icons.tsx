@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 const paths = {
   send: 'M5 12h13M12 5l7 7-7 7',
   stop: 'M7 7h10v10H7z',
-  fork: 'M6 4v7a4 4 0 0 0 4 4h4M6 20v-9M14 11l4 4-4 4',
+  fork: 'M7 8.5v7M7 13c0-3.5 10-1 10-4.5M7 4.5a2 2 0 1 0 0 4 2 2 0 0 0 0-4M17 4.5a2 2 0 1 0 0 4 2 2 0 0 0 0-4M7 15.5a2 2 0 1 0 0 4 2 2 0 0 0 0-4',
   edit: 'M5 19h3L18.5 8.5a2.1 2.1 0 0 0-3-3L5 16zM13.5 7.5l3 3',
   retry: 'M19 12a7 7 0 1 1-2.2-5.1M19 4v4h-4',
   copy: 'M9 9h10v10H9zM5 15V5h10',

@@ -29,7 +29,9 @@ export class MeterPlot {
   }
 
   show(samples: readonly Sample[]): void {
+    const first = this.#samples.length === 0;
     this.#samples = samples;
+    if (first) this.#plot.setData(columnsOf(samples));
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#plot.setData(columnsOf(this.#samples));
@@ -84,8 +86,15 @@ export class MeterPlot {
         ],
         series: [
           {},
-          { scale: 'ms', stroke: color('--time'), width: 2, points: { show: false } },
-          { scale: 'mb', stroke: color('--memory'), width: 2, points: { show: false } },
+          { scale: 'ms', stroke: color('--time'), width: 2, points: { show: isShort } },
+          { scale: 'mb', stroke: color('--memory'), width: 2, points: { show: isShort } },
+          {
+            scale: 'mb',
+            stroke: color('--memory'),
+            width: 1,
+            dash: [3, 3],
+            points: { show: false },
+          },
         ],
       },
       columnsOf(this.#samples),
@@ -94,10 +103,14 @@ export class MeterPlot {
   }
 }
 
+/** A line of one or two points is no line yet. */
+const isShort = (plot: UPlot): boolean => (plot.data[0]?.length ?? 0) < 3;
+
 function columnsOf(samples: readonly Sample[]): UPlot.AlignedData {
   return [
     samples.map(({ position }) => position),
     samples.map(({ millisecondsPerToken }) => millisecondsPerToken),
-    samples.map(({ megabytes }) => megabytes),
+    samples.map(({ deviceMegabytes }) => deviceMegabytes),
+    samples.map(({ pageMegabytes }) => pageMegabytes ?? null),
   ];
 }

@@ -1,8 +1,10 @@
 import { useSignalEffect } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { samples } from './meter.ts';
+import { bytesText } from './format-numbers.ts';
 import { MeterPlot } from './meter-plot.ts';
+import { samples } from './meter.ts';
+import { pageBytes } from './page-memory.ts';
 
 /** What a token costs as the text grows: always the same, in time and in memory. */
 export function MeterSection(): JSX.Element {
@@ -14,30 +16,24 @@ export function MeterSection(): JSX.Element {
   }, []);
   useSignalEffect(() => plot.current?.show(samples.value));
   const last = samples.value.at(-1);
+  const time = last && `${last.millisecondsPerToken.toFixed(1)} ms`;
+  const memory = last && `${last.deviceMegabytes.toFixed(1)} MB`;
+  const says = last
+    ? `Plot over ${last.position} tokens: ${time} a token, ${memory} of memory`
+    : 'Plot of milliseconds a token and of memory, empty until something is written';
   return (
     <section class="panel-section">
       <h2>Meter</h2>
       <p class="figures-row">
-        <Figure
-          value={last && `${last.millisecondsPerToken.toFixed(1)} ms`}
-          what="a token"
-          kind="time"
-        />
-        <Figure value={last && `${Math.round(last.megabytes)} MB`} what="memory" kind="memory" />
-        <Figure value={last && last.position.toLocaleString()} what="tokens read" kind="count" />
+        <Figure value={time} what="a token" kind="time" />
+        <Figure value={memory} what="memory" kind="memory" />
+        <Figure value={last?.position.toLocaleString()} what="tokens" kind="count" />
       </p>
-      <div
-        class="plot"
-        ref={place}
-        role="img"
-        aria-label={
-          last
-            ? `Plot over ${last.position} tokens: ${last.millisecondsPerToken.toFixed(1)} milliseconds a token, ${Math.round(last.megabytes)} megabytes of memory`
-            : 'Plot of milliseconds a token and memory, empty until something is written'
-        }
-      />
+      <div class={`plot${last ? '' : ' empty'}`} ref={place} role="img" aria-label={says} />
       <p class="hint">
         RWKV keeps a state of constant size: the thousandth token costs what the first did.
+        {pageBytes.value !== undefined &&
+          ` The browser measures ${bytesText(pageBytes.value)} for the whole page, all threads (dashed).`}
       </p>
     </section>
   );

@@ -558,10 +558,14 @@ function keepWritten(): void {
     void writeConversation(now);
     if (writings.value.size > 0) timer = setTimeout(write, 2000);
   };
+  let messages = conversation.value.messages;
   effect(() => {
-    void conversation.value;
+    const now = conversation.value;
     void writings.value;
-    timer ??= setTimeout(write, 300);
+    // Messages at once; of what is being typed, not every letter.
+    if (now.messages !== messages) write();
+    else timer ??= setTimeout(write, 300);
+    messages = now.messages;
   });
   addEventListener('pagehide', write);
 }

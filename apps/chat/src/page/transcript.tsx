@@ -74,7 +74,7 @@ function Passage({ branch, exchange, writing }: ExchangeProps): JSX.Element {
   return (
     <article class="passage">
       <p class="prose">
-        {user && <span class="own">{user.fed}</span>}
+        {user && <span class="own">{user.fed.trimStart()}</span>}
         {answers.map(({ id, text }) => (
           <span key={id}>{text}</span>
         ))}

@@ -1,0 +1,130 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { openBrowser } from '@rwkv-js/browser-testing';
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
+import { serveFolder, type StaticSite } from './static-site.ts';
+
+type BrowserContext = Awaited<ReturnType<typeof openBrowser>>;
+type Page = Awaited<ReturnType<BrowserContext['newPage']>>;
+
+/** Chromium with WebGPU on the processor. */
+export const softwareWebGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+const run = promisify(execFile);
+
+let folder = '';
+
+/** Builds the page as it is deployed, for the tests of a file. Gives where it lies. */
+export function useBuild(): () => string {
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'rwkv-chat-'));
+    // In a process of its own, for the one that tests is no production.
+    const vite = fileURLToPath(new URL('../node_modules/vite/bin/vite.js', import.meta.url));
+    await run(process.execPath, [vite, 'build', '--outDir', folder, '--emptyOutDir'], {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      env: { ...process.env, NODE_ENV: 'production' },
+    });
+  }, 120_000);
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return () => folder;
+}
+
+export interface OpenChatOptions {
+  readonly isolated?: boolean;
+  readonly flags?: readonly string[];
+  /** The page's settings, beside a seed. Default: on WASM. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly viewport?: { readonly width: number; readonly height: number };
+  readonly dark?: boolean;
+}
+
+/** The page in a browser of its own. */
+export interface Chat {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  readonly site: StaticSite;
+  /** Loads the embedded model and waits until it is ready. */
+  startStoryteller(): Promise<void>;
+  /** Types into a column's field and sends. */
+  send(text: string, column?: number): Promise<void>;
+  /** Waits until nothing is being written. */
+  settled(): Promise<void>;
+  /** The words of a column. */
+  words(column?: number): Promise<string>;
+  /** Lets files fall on the page. */
+  drop(files: Readonly<Record<string, Uint8Array | string>>): Promise<void>;
+  /** Keeps a picture in the folder that SCREENSHOTS names, to look at. */
+  picture(name: string): Promise<void>;
+}
+
+/** Opens the built page under a path of a plain server. Errors in its console fail the test. */
+export async function openChat({
+  isolated = false,
+  flags = [],
+  settings = { device: 'wasm' },
+  viewport = { width: 1280, height: 800 },
+  dark = false,
+}: OpenChatOptions = {}): Promise<Chat> {
+  const site = await serveFolder(folder, { path: '/some/where/', isolated });
+  onTestFinished(() => site.close());
+  const context = await openBrowser({ flags });
+  const page = await context.newPage();
+  await page.setViewportSize(viewport);
+  await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  onTestFinished(() => expect(errors).toEqual([]));
+  const stored = JSON.stringify({ seed: 1, maxTokens: 60, ...settings });
+  await page.addInitScript((text) => {
+    if (!localStorage.getItem('rwkv-chat settings')) {
+      localStorage.setItem('rwkv-chat settings', text);
+    }
+  }, stored);
+  await page.goto(site.url);
+  const column = (index: number) => page.locator('.column').nth(index);
+  return {
+    page,
+    context,
+    site,
+    async startStoryteller() {
+      await page.getByRole('button', { name: 'Start the storyteller' }).click();
+      await page.locator('.suggestion:enabled').first().waitFor();
+    },
+    async send(text, index = 0) {
+      const field = column(index).getByRole('textbox');
+      await field.fill(text);
+      await field.press('Enter');
+    },
+    async settled() {
+      await page.locator('.stop').first().waitFor({ state: 'detached' });
+    },
+    async words(index = 0) {
+      return (await column(index).locator('.scroller').innerText()).replace(/\s+/g, ' ').trim();
+    },
+    async drop(files) {
+      const encoded = Object.entries(files).map(([name, content]) => [
+        name,
+        Buffer.from(content).toString('base64'),
+      ]);
+      const transfer = await page.evaluateHandle((all) => {
+        const data = new DataTransfer();
+        for (const [name, base64] of all) {
+          const bytes = Uint8Array.from(atob(base64!), (letter) => letter.charCodeAt(0));
+          data.items.add(new File([bytes], name!));
+        }
+        return data;
+      }, encoded);
+      await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
+    },
+    async picture(name) {
+      const into = process.env['SCREENSHOTS'];
+      if (!into) return;
+      await mkdir(into, { recursive: true });
+      await page.screenshot({ path: join(into, `${name}.png`) });
+    },
+  };
+}
