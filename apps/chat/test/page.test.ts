@@ -1,25 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { describeBrowser } from '@rwkv-js/browser-testing';
-import { describeShared, readShared, specificationWeights } from '@rwkv-js/testing';
-import { encodeSafetensors } from 'rwkv-js';
+import { describeShared, readShared } from '@rwkv-js/testing';
 import { expect, test } from 'vitest';
-import { openChat, softwareWebGpu, useBuild } from './open-chat.ts';
+import { openChat, useBuild } from './open-chat.ts';
+import { letters, tinyModel } from './tiny-model.ts';
 
 useBuild();
-
-/** The words of a vocabulary of letters, for models of so many tokens. */
-const letters = (tokens: number): string =>
-  Array.from({ length: tokens - 1 }, (_, at) => {
-    return `${at + 1} '${String.fromCharCode(at < 26 ? 97 + at : 0x100 + at)}' ${at < 26 ? 1 : 2}\n`;
-  }).join('');
-
-async function tinyModel(): Promise<Uint8Array> {
-  const source = specificationWeights('7');
-  const tensors = Array.from(source.tensors, async ([name, entry]) => {
-    return { name, ...entry, data: await source.read(name) };
-  });
-  return encodeSafetensors(await Promise.all(tensors));
-}
 
 describeBrowser('the page', () => {
   test('tells a story, stops at once, goes on, forks, and is all there without a network', async () => {
@@ -161,30 +147,6 @@ describeBrowser('the page', () => {
     await chat.settled();
     expect(await page.locator('.turn.model').count()).toBe(2);
     await chat.picture('desktop-chat');
-  });
-
-  test('goes from WebGPU to WASM in the midst of a text', { timeout: 90_000 }, async () => {
-    const chat = await openChat({
-      flags: softwareWebGpu,
-      settings: { device: 'webgpu', maxTokens: 40 },
-    });
-    const { page } = chat;
-    await chat.startStoryteller();
-    const device = page.locator('.facts dd').first();
-    expect(await device.innerText()).toBe('WebGPU');
-    // One token, for the software driver takes long to make a program for several.
-    await chat.send('Tom');
-    await expect.poll(() => chat.words(), { timeout: 40_000 }).not.toBe('Tom');
-    await page.getByRole('radio', { name: 'WebAssembly' }).check({ force: true });
-    await expect.poll(() => device.innerText(), { timeout: 30_000 }).toBe('WebAssembly');
-    await chat.settled();
-    const text = await chat.words();
-
-    const same = await openChat({ settings: { device: 'wasm', maxTokens: 40 } });
-    await same.startStoryteller();
-    await same.send('Tom');
-    await same.settled();
-    expect(text).toBe(await same.words());
   });
 });
 
