@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { openBrowser } from '@rwkv-js/browser-testing';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
-import { serveFolder, type StaticSite } from './static-site.ts';
+import { serveFolder, type ServeOptions, type StaticSite } from './static-site.ts';
 
 type BrowserContext = Awaited<ReturnType<typeof openBrowser>>;
 type Page = Awaited<ReturnType<BrowserContext['newPage']>>;
@@ -40,6 +40,8 @@ export interface OpenChatOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly viewport?: { readonly width: number; readonly height: number };
   readonly dark?: boolean;
+  /** Makes files come slowly. */
+  readonly slow?: ServeOptions['slow'];
 }
 
 /** The page in a browser of its own. */
@@ -68,8 +70,9 @@ export async function openChat({
   settings = { device: 'wasm' },
   viewport = { width: 1280, height: 800 },
   dark = false,
+  slow,
 }: OpenChatOptions = {}): Promise<Chat> {
-  const site = await serveFolder(folder, { path: '/some/where/', isolated });
+  const site = await serveFolder(folder, { path: '/some/where/', isolated, slow });
   onTestFinished(() => site.close());
   const context = await openBrowser({ flags });
   const page = await context.newPage();

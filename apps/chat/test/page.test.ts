@@ -54,6 +54,29 @@ describeBrowser('the page', () => {
     await chat.settled();
   });
 
+  test('tells how far loading is in bytes, can be cancelled, and goes on where it was', async () => {
+    const chat = await openChat({
+      isolated: true,
+      settings: { device: 'wasm', maxTokens: 8 },
+      slow: { files: /safetensors$/, pause: 60 },
+    });
+    const { page } = chat;
+    const start = page.getByRole('button', { name: 'Start the storyteller' });
+    await start.click();
+    const figures = page.locator('.figures');
+    await expect.poll(() => figures.innerText()).toMatch(/^[\d.]+ [kM]B of 6\.8 MB$/);
+    const share = (): Promise<number> =>
+      page.locator('progress').evaluate((bar: HTMLProgressElement) => bar.value);
+    const first = await share();
+    await expect.poll(share).toBeGreaterThan(first);
+    await chat.picture('desktop-loading');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await start.waitFor();
+    expect(await page.locator('.notice').count()).toBe(0);
+    await chat.startStoryteller();
+    expect(await page.locator('.facts').innerText()).toMatch(/SIMD, (?!one)\d+ threads/);
+  });
+
   test('a text can be edited and tried again, and every version stays', async () => {
     const chat = await openChat({ settings: { device: 'wasm', maxTokens: 12, seed: undefined } });
     const { page } = chat;
@@ -135,9 +158,8 @@ describeBrowser('the page', () => {
     await chat.startStoryteller();
     await page.getByRole('combobox', { name: 'Format' }).selectOption('g1');
     await chat.send('What is <|endoftext|>?\n\nUser: a fox?');
-    await page.getByText('Thinking …').waitFor();
-    await chat.settled();
     const thoughts = page.locator('.thoughts');
+    await thoughts.getByText('Thoughts, not finished').waitFor();
     expect(await thoughts.getAttribute('open')).toBeNull();
     // What looks like a role or a token in a user's words is words.
     expect(await page.locator('.turn').count()).toBe(2);

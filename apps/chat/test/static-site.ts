@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 /** A folder on a server of this machine. */
 export interface StaticSite {
@@ -19,15 +20,21 @@ const types: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 };
 
+export interface ServeOptions {
+  /** Where on the server it lies, such as `/some/where/`. */
+  readonly path?: string;
+  /** With the headers that give a page shared memory. */
+  readonly isolated?: boolean;
+  /** Files that come in twenty pieces, with this many milliseconds between them. */
+  readonly slow?: { readonly files: RegExp; readonly pause: number } | undefined;
+}
+
 /**
  * Serves a folder as the plainest of servers does: whole files with their types, no ranges.
- *
- * @param path where on the server it lies, such as `/some/where/`
- * @param isolated with the headers that give a page shared memory
  */
 export async function serveFolder(
   folder: string,
-  { path = '/', isolated = false }: { path?: string; isolated?: boolean } = {},
+  { path = '/', isolated = false, slow }: ServeOptions = {},
 ): Promise<StaticSite> {
   const isolation = isolated
     ? {
@@ -46,7 +53,13 @@ export async function serveFolder(
         'content-length': body.length,
         ...isolation,
       });
-      response.end(request.method === 'HEAD' ? undefined : body);
+      if (request.method === 'HEAD') return void response.end();
+      const step = slow?.files.test(inside) ? Math.ceil(body.length / 20) : body.length;
+      for (let at = 0; at < body.length && !response.destroyed; at += step) {
+        if (at > 0) await setTimeout(slow?.pause);
+        response.write(body.subarray(at, at + step));
+      }
+      response.end();
     } catch {
       response.writeHead(404, isolation).end('not found');
     }

@@ -52,11 +52,11 @@ export function formatFor(name: string, vocabularySize: number): Format {
   return /g1/i.test(name) ? 'g1' : 'world';
 }
 
-/** Text of a turn: a blank line would end it. */
+/** Text of a turn: a blank line would end it, be there blanks in it or not. */
 function cleaned(text: string): string {
   return text
     .replace(/\r\n?/g, '\n')
-    .replace(/\n{2,}/g, '\n')
+    .replace(/\n\s*\n/g, '\n')
     .trim();
 }
 

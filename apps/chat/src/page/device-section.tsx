@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { DeviceChoice } from '../engine/protocol.ts';
 import { bytesText } from './format-numbers.ts';
 import { deviceWord } from './header.tsx';
+import { speed } from './meter.ts';
 import { settings } from './settings.ts';
 import { facts, found, movingTo, useDevice } from './store.ts';
 
@@ -43,6 +44,8 @@ export function DeviceSection(): JSX.Element {
         <dd>
           RWKV-{now.version}, {now.layers} layers of {now.width}, {now.dtype}
         </dd>
+        <dt>Speed</dt>
+        <dd>{speed.value ?? 'shows while it writes'}</dd>
         <dt>Weights</dt>
         <dd>{bytesText(now.parameterBytes)}</dd>
         <dt>States</dt>

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { Icon, IconButton } from './icons.tsx';
-import { conversation, facts, model, movingTo, startAnew, tokensPerSecond } from './store.ts';
+import { speed } from './meter.ts';
+import { conversation, facts, model, movingTo, startAnew } from './store.ts';
 
 interface HeaderProps {
   readonly panelOpen: boolean;
@@ -45,9 +46,7 @@ export function Header({ panelOpen, choosing, onPanel, onChoose }: HeaderProps):
           <span class="chip-device">
             {movingTo.value ? 'changing …' : deviceWord(now.device.name)}
           </span>
-          {tokensPerSecond.value !== undefined && (
-            <span class="speed">{rate(tokensPerSecond.value)}</span>
-          )}
+          {speed.value && <span class="speed">{speed.value}</span>}
         </button>
       )}
       {hasText && (
@@ -63,9 +62,6 @@ export function Header({ panelOpen, choosing, onPanel, onChoose }: HeaderProps):
 
 const confirmed = (): boolean =>
   confirm('Begin anew? The conversation is deleted from this browser.');
-
-const rate = (value: number): string =>
-  `${value < 10 ? value.toFixed(1) : Math.round(value)} tokens/s`;
 
 /** Devices as people call them. */
 export function deviceWord(name: string): string {

@@ -1,4 +1,4 @@
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import type { WriteEvent } from '../engine/protocol.ts';
 import { measurePage, pageBytes } from './page-memory.ts';
 
@@ -21,6 +21,14 @@ const leastMilliseconds = 150;
 const mostSamples = 800;
 
 export const samples = signal<readonly Sample[]>([]);
+
+/** Of the last stretch, for people: `120 tok/s`. */
+export const speed = computed(() => {
+  const last = samples.value.at(-1);
+  if (!last) return undefined;
+  const rate = 1000 / last.millisecondsPerToken;
+  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tok/s`;
+});
 
 let tokens = 0;
 let milliseconds = 0;

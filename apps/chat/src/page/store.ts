@@ -62,7 +62,6 @@ export const format = signal<Format>('text');
 export const found = signal<Abilities | undefined>(undefined);
 export const stored = signal<readonly StoredModel[]>([]);
 export const movingTo = signal<DeviceChoice | undefined>(undefined);
-export const tokensPerSecond = signal<number | undefined>(undefined);
 export const ready = computed(() => facts.value !== undefined && model.value.status === 'ready');
 
 let client = new EngineClient();
@@ -361,9 +360,6 @@ function take(writing: Writing, event: WriteEvent): void {
       writing.tokens.push(...event.tokens);
       writing.text.value += event.text;
       measure(writing.branch, event);
-      if (event.milliseconds > 0) {
-        tokensPerSecond.value = (1000 * event.tokens.length) / event.milliseconds;
-      }
       return;
     case 'moved': {
       const { device, because } = event;

@@ -150,7 +150,7 @@ function GrowingAnswer({
 }): JSX.Element {
   return (
     <>
-      <Answer text={written + writing.text.value} />
+      <Answer text={written + writing.text.value} growing />
       <Reading writing={writing} />
       <span class="caret" aria-hidden="true" />
     </>
@@ -168,13 +168,21 @@ function Reading({ writing }: { readonly writing: Writing }): JSX.Element {
 }
 
 /** An answer with its thoughts folded. */
-function Answer({ text }: { readonly text: string }): JSX.Element {
+function Answer({
+  text,
+  growing = false,
+}: {
+  readonly text: string;
+  readonly growing?: boolean;
+}): JSX.Element {
   const { thoughts, thinking, answer } = splitThoughts(text);
   return (
     <>
       {thoughts !== undefined && (
         <details class="thoughts">
-          <summary>{thinking ? 'Thinking …' : 'Thoughts'}</summary>
+          <summary>
+            {!thinking ? 'Thoughts' : growing ? 'Thinking …' : 'Thoughts, not finished'}
+          </summary>
           <p>{thoughts}</p>
         </details>
       )}
