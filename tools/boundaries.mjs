@@ -108,7 +108,7 @@ export default {
       severity: 'error',
       from: {
         orphan: true,
-        pathNot: `${tests}|/src/(?:index|main)\\.ts$|\\.config\\.ts$|^tools/boundaries\\.mjs$`,
+        pathNot: `${tests}|/src/(?:index|main|service-worker)\\.ts$|\\.config\\.ts$|^tools/boundaries\\.mjs$`,
       },
       to: {},
     },
@@ -161,7 +161,7 @@ export default {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['development', 'import', 'types', 'node', 'default'],
-      extensions: ['.ts', '.mjs', '.js', '.d.ts', '.json'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js', '.d.ts', '.json'],
     },
   },
 };

@@ -10,9 +10,10 @@ const isolation = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
-export default defineConfig({
+export default defineConfig(({ command }) => ({
   // Any path of any server.
   base: './',
+  define: { isBuilt: command === 'build' },
   plugins: [listForServiceWorker()],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   // The packages of this repository, from their sources.
@@ -36,7 +37,7 @@ export default defineConfig({
   },
   server: { headers: isolation },
   preview: { headers: isolation },
-});
+}));
 
 /**
  * Tells the service worker the files of the page and a version of them all. Weights are kept elsewhere, and

@@ -4,6 +4,9 @@ import { registerServiceWorker } from './page/register-service-worker.ts';
 import { begin } from './page/store.ts';
 import './styles.css';
 
+/** Put in by vite.config.ts: the server for developing has no service worker. */
+declare const isBuilt: boolean;
+
 render(<App />, document.getElementById('app')!);
 void begin();
-if (import.meta.env.PROD) registerServiceWorker();
+if (isBuilt) registerServiceWorker();

@@ -52,7 +52,7 @@ export function pathTo(
     path.push(message);
     at = message.parent;
   }
-  return path.reverse();
+  return path.toReversed();
 }
 
 /** The messages that stand where this one stands, itself among them, oldest first. */

@@ -20,12 +20,12 @@ import * as keptFiles from './kept-files.ts';
 import type { LoadProgress, ModelChoice } from './protocol.ts';
 
 /** The model needs a vocabulary, and neither its file nor the user gave one. */
-export class NeedsVocabulary extends Error {
+class NeedsVocabulary extends Error {
   override readonly name = 'NeedsVocabulary';
 }
 
 /** The file is a saved state and no model. */
-export class StateFile extends Error {
+class StateFile extends Error {
   override readonly name = 'StateFile';
 }
 

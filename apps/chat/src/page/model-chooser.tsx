@@ -102,7 +102,7 @@ function Choice({
 }
 
 /** A button that asks for files. */
-export function FileButton({
+function FileButton({
   label,
   multiple = false,
   onFiles,

@@ -567,7 +567,7 @@ function keepWritten(): void {
 }
 
 /** An error's message as a sentence. */
-export function sentence(error: unknown): string {
+function sentence(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const capital = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(capital) ? capital : `${capital}.`;
