@@ -40,6 +40,8 @@ export interface OpenChatOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly viewport?: { readonly width: number; readonly height: number };
   readonly dark?: boolean;
+  /** The name that the page is under; one that is not localhost has no secure context. */
+  readonly host?: string;
   /** Makes files come slowly. */
   readonly slow?: ServeOptions['slow'];
 }
@@ -70,11 +72,12 @@ export async function openChat({
   settings = { device: 'wasm' },
   viewport = { width: 1280, height: 800 },
   dark = false,
+  host,
   slow,
 }: OpenChatOptions = {}): Promise<Chat> {
   const site = await serveFolder(folder, { path: '/some/where/', isolated, slow });
   onTestFinished(() => site.close());
-  const context = await openBrowser({ flags });
+  const context = await openBrowser({ flags, host });
   const page = await context.newPage();
   await page.setViewportSize(viewport);
   await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
@@ -87,7 +90,7 @@ export async function openChat({
       localStorage.setItem('rwkv-chat settings', text);
     }
   }, stored);
-  await page.goto(site.url);
+  await page.goto(host ? site.url.replace('127.0.0.1', host) : site.url);
   const column = (index: number) => page.locator('.column').nth(index);
   return {
     page,

@@ -26,6 +26,7 @@ import type {
   WriteResult,
 } from './protocol.ts';
 import { States } from './states.ts';
+import * as vocabularies from './vocabularies.ts';
 
 /** A model with the device that it is on. */
 interface Running extends Loaded, OpenedDevice {
@@ -92,6 +93,7 @@ export class Engine {
     try {
       const running = await this.#load(choice, opened, progress, controller.signal);
       await this.#replace(running);
+      await vocabularies.remember(choice);
       const warning = await this.#keepDropped(choice);
       return this.#facts(running, warning);
     } catch (error) {
@@ -146,7 +148,7 @@ export class Engine {
           job.attempt = this.#attempt(running, job);
           return await job.attempt;
         } catch (error) {
-          if (job.stopped) return await this.#stopped(job);
+          if (job.stopped) return this.#result(running.model, job, 'stopped');
           if (this.#moving || this.#running !== running) {
             await this.#moving;
             const { facts } = this.#require();
@@ -346,12 +348,6 @@ export class Engine {
     }
   }
 
-  /** What a stopped writing has come to. */
-  async #stopped(job: Job): Promise<WriteResult> {
-    await this.#moving;
-    return this.#result(this.#require().model, job, 'stopped');
-  }
-
   #result(model: LanguageModel, job: Job, finish: WriteResult['finish']): WriteResult {
     const { written, pathTokens, request } = job;
     const fed = model.tokenizer!.decode(written);
@@ -418,7 +414,13 @@ export class Engine {
     }
     const tokens: number[] = session ? [] : [0];
     session ??= model.session();
-    for (const { id, fed, tokens: known, fingerprint } of path.slice(from)) {
+    for (const { id, fed, tokens: known, fingerprint, isState } of path.slice(from)) {
+      if (isState) {
+        throw new UsageError(
+          `This column begins with a saved state of another model, and ${this.#require().name} cannot go on ` +
+            'from it; load the model that it was saved with, or begin a new text.',
+        );
+      }
       const own = known && fingerprint === model.fingerprint ? known : model.tokenizer!.encode(fed);
       pathTokens[id] = Array.from(own);
       tokens.push(...pathTokens[id]);

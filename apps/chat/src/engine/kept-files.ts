@@ -51,6 +51,7 @@ export async function forget(name: string): Promise<void> {
 }
 
 async function folder(create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
+  if (!navigator.storage?.getDirectory) throw new Error('a page without https may keep no files');
   const root = await navigator.storage.getDirectory();
   try {
     return await root.getDirectoryHandle(folderName, { create });

@@ -18,6 +18,7 @@ import {
 } from 'rwkv-js';
 import * as keptFiles from './kept-files.ts';
 import type { LoadProgress, ModelChoice } from './protocol.ts';
+import { recall } from './vocabularies.ts';
 
 /** The model needs a vocabulary, and neither its file nor the user gave one. */
 class NeedsVocabulary extends Error {
@@ -117,7 +118,8 @@ async function inputsOf(choice: Exclude<ModelChoice, { kind: 'stories' }>) {
       return { input: model, vocabulary, name: choice.name };
     }
     case 'address': {
-      const { address, vocabulary } = choice;
+      const { address } = choice;
+      const vocabulary = choice.vocabulary ?? (await recall(address));
       return { input: address, vocabulary, name: address.slice(address.lastIndexOf('/') + 1) };
     }
   }

@@ -59,6 +59,8 @@ export interface PathStep {
   /** The tokens of that, for the model with this fingerprint. */
   readonly tokens?: readonly number[] | undefined;
   readonly fingerprint?: string | undefined;
+  /** It is a state that was a file: no text stands for it. */
+  readonly isState?: boolean | undefined;
 }
 
 /** What is to be written. */

@@ -2,7 +2,7 @@ import type { SessionState } from 'rwkv-js';
 import { createStore, del, get, keys, set } from 'idb-keyval';
 
 /** Bytes of states that are kept; beyond, the oldest go, and are computed from the text when needed. */
-const mostBytes = 256 * 2 ** 20;
+const mostBytes = 128 * 2 ** 20;
 
 /**
  * States of the model by the message that they follow. They are in the browser's database, so that they

@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { Columns } from './columns.tsx';
 import { Header } from './header.tsx';
+import { LoadingBar } from './loading-bar.tsx';
 import { ModelChooser } from './model-chooser.tsx';
 import { Notices } from './notices-list.tsx';
 import { announcement } from './notices.ts';
@@ -44,6 +45,7 @@ export function App(): JSX.Element {
       />
       <Notices />
       <main id="main" tabIndex={-1}>
+        {!chooserShows && status === 'loading' && <LoadingBar />}
         {chooserShows ? (
           <ModelChooser onChosen={chosen} onLeave={facts.value || hasText ? chosen : undefined} />
         ) : (

@@ -20,7 +20,7 @@ export function Header({ panelOpen, choosing, onPanel, onChoose }: HeaderProps):
         <img src="./icon.svg" alt="" width="28" height="28" />
         <span class="brand-name">rwkv</span>
       </h1>
-      {now && (
+      {(now || hasText) && (
         <button
           type="button"
           class="chip"
@@ -29,7 +29,7 @@ export function Header({ panelOpen, choosing, onPanel, onChoose }: HeaderProps):
           onClick={onChoose}
           title="Choose another model"
         >
-          <span class="chip-name">{now.name}</span>
+          <span class="chip-name">{now?.name ?? 'Choose a model'}</span>
         </button>
       )}
       <span class="header-space" />

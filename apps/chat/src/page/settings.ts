@@ -12,8 +12,11 @@ export interface Settings {
   /** Undefined draws another text each time. */
   readonly seed: number | undefined;
   readonly thinking: Thinking;
-  /** The model of the last visit, to load it again. */
-  readonly model: Exclude<ModelChoice, { kind: 'files' }> | undefined;
+  /** The model of the last visit, to load it again; without a token. */
+  readonly model:
+    | Extract<ModelChoice, { kind: 'stories' | 'kept' }>
+    | { readonly kind: 'address'; readonly address: string }
+    | undefined;
   readonly panelOpen: boolean | undefined;
 }
 
@@ -51,11 +54,9 @@ function read(): Settings {
 export const settings = signal<Settings>(read());
 
 effect(() => {
-  const { model, ...rest } = settings.value;
-  // A token is never written anywhere.
-  const kept = model?.kind === 'address' ? { ...model, token: undefined } : model;
+  const now = settings.value;
   try {
-    localStorage.setItem(key, JSON.stringify({ ...rest, model: kept }));
+    localStorage.setItem(key, JSON.stringify(now));
   } catch {
     // Without storage they end with the page.
   }

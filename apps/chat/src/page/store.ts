@@ -21,6 +21,7 @@ import type {
   LoadProgress,
   ModelChoice,
   ModelFacts,
+  PathStep,
   StoredModel,
   WriteEvent,
   WriteResult,
@@ -28,7 +29,7 @@ import type {
 import { EngineClient, EngineGone } from './engine-client.ts';
 import { clearMeter, measure } from './meter.ts';
 import { announcement, dismissAll, notify } from './notices.ts';
-import { change, settings } from './settings.ts';
+import { change, settings, type Settings } from './settings.ts';
 
 /** Where the page is with its model. */
 export type ModelState =
@@ -76,6 +77,7 @@ export async function begin(): Promise<void> {
   conversation.value = await readConversation();
   activeBranch.value = conversation.value.branches[0]!.id;
   keepWritten();
+  void client.call((engine) => engine.keepStates(statesToKeep())).catch(() => {});
   void client
     .call((engine) => engine.abilities())
     .then(
@@ -84,6 +86,20 @@ export async function begin(): Promise<void> {
     );
   void refreshStored();
   if (settings.value.model) await load(settings.value.model);
+}
+
+/** How many states of the newest messages are kept from one visit to the next. */
+const newestStates = 32;
+
+/** Where columns end, what was written last, and what no text stands for. */
+function statesToKeep(): readonly string[] {
+  const { messages, branches } = conversation.value;
+  const all = [...messages.values()];
+  return [
+    ...branches.flatMap(({ leaf }) => leaf ?? []),
+    ...all.slice(-newestStates).map(({ id }) => id),
+    ...all.filter(({ author }) => author === 'state').map(({ id }) => id),
+  ];
 }
 
 async function refreshStored(): Promise<void> {
@@ -119,12 +135,18 @@ function becomes(now: ModelFacts, choice: ModelChoice): void {
   model.value = { status: 'ready', facts: now };
   format.value = formatFor(now.name, now.vocabularySize);
   announcement.value = `${now.name} is ready`;
-  // A dropped file is opened from its copy next time.
-  change({
-    model: choice.kind === 'files' ? { kind: 'kept', name: choice.files[0]!.name } : choice,
-  });
+  change({ model: nextTime(choice) });
+  // What is fetched or dropped should not be the first thing that a browser throws away.
+  if (choice.kind !== 'stories') void navigator.storage?.persist?.();
   if (now.warning) notify({ kind: 'problem', title: 'Not kept', text: now.warning });
   tellInstead(now);
+}
+
+/** How a model is opened at the next visit: a dropped file from its copy, what was fetched from the cache. */
+function nextTime(choice: ModelChoice): NonNullable<Settings['model']> {
+  if (choice.kind === 'files') return { kind: 'kept', name: choice.files[0]!.name };
+  // Tokens are written nowhere; vocabularies are remembered by the engine.
+  return choice.kind === 'address' ? { kind: 'address', address: choice.address } : choice;
 }
 
 function tellInstead({ device }: ModelFacts): void {
@@ -194,8 +216,9 @@ export async function open(files: readonly File[]): Promise<void> {
   await load({ kind: 'files', files: others, ...(vocabulary && { vocabulary }) });
 }
 
+/** As vocabularies are called; config files of a repository's folder are not among them. */
 const isVocabulary = ({ name }: File): boolean =>
-  /\.txt$/i.test(name) || (/\.json$/i.test(name) && !/\.index\.json$/i.test(name));
+  /\.txt$/i.test(name) || /(?:vocab\w*|tokenizer)\.json$/i.test(name);
 
 /** A safetensors file tells in its header, which lies at its beginning. */
 async function isState(file: File): Promise<boolean> {
@@ -298,6 +321,11 @@ export function edit(branchId: string, messageId: string): void {
   });
 }
 
+/** A message as the model reads it. */
+function stepOf({ id, fed, tokens, fingerprint, author }: Message): PathStep {
+  return { id, fed, tokens, fingerprint, isState: author === 'state' };
+}
+
 async function answer(branchId: string, prefix: string, stops: readonly string[]): Promise<void> {
   const leaf = branchOf(branchId)?.leaf;
   const path = pathTo(conversation.value.messages, leaf);
@@ -327,7 +355,7 @@ async function answer(branchId: string, prefix: string, stops: readonly string[]
       try {
         const request = {
           id: writing.id,
-          path: path.map(({ id, fed, tokens, fingerprint }) => ({ id, fed, tokens, fingerprint })),
+          path: path.map(stepOf),
           answer: { id: writing.message.id, prefix, written: [...writing.tokens] },
           sampling: { ...recommended, ...sampling },
           maxTokens,
@@ -496,11 +524,7 @@ export async function startAnew(): Promise<void> {
 export async function saveState(branchId: string): Promise<void> {
   const path = pathTo(conversation.value.messages, branchOf(branchId)?.leaf);
   try {
-    const blob = await client.call((engine) =>
-      engine.saveState(
-        path.map(({ id, fed, tokens, fingerprint }) => ({ id, fed, tokens, fingerprint })),
-      ),
-    );
+    const blob = await client.call((engine) => engine.saveState(path.map(stepOf)));
     const link = document.createElement('a');
     link.href = URL.createObjectURL(blob);
     link.download = `${facts.value?.name.replace(/\W+/g, '-') ?? 'rwkv'}-state.safetensors`;
