@@ -1,8 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describeBrowser } from '@rwkv-js/browser-testing';
 import { describeShared, readShared } from '@rwkv-js/testing';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { openChat, useBuild } from './open-chat.ts';
+import { serveFolder } from './static-site.ts';
 import { letters, tinyModel } from './tiny-model.ts';
 
 useBuild();
@@ -150,6 +153,33 @@ describeBrowser('the page', () => {
     await expect
       .poll(() => page.getByRole('button', { name: 'Delete tiny.safetensors' }).count())
       .toBe(0);
+  });
+
+  test('an address is fetched once with its vocabulary, and opened from the browser after that', async () => {
+    const hub = await mkdtemp(join(tmpdir(), 'rwkv-hub-'));
+    onTestFinished(() => rm(hub, { recursive: true, force: true }));
+    await writeFile(join(hub, 'tiny.safetensors'), await tinyModel());
+    await writeFile(join(hub, 'letters.txt'), letters(12));
+    const server = await serveFolder(hub, { forAll: true });
+    onTestFinished(() => server.close());
+    const chat = await openChat({ isolated: true, settings: { device: 'wasm', maxTokens: 5 } });
+    const { page } = chat;
+    await page.getByRole('textbox', { name: 'Model' }).fill(`${server.url}tiny.safetensors`);
+    await page.getByText('Vocabulary and access token').click();
+    await page.getByRole('textbox', { name: 'Vocabulary' }).fill(`${server.url}letters.txt`);
+    await page.getByRole('button', { name: 'Fetch and open' }).click();
+    await page.locator('.facts').waitFor();
+
+    await server.close();
+    await page.reload();
+    await page.locator('.facts').waitFor();
+    await chat.send('abc');
+    await page.getByRole('button', { name: 'Copy' }).waitFor();
+    expect(await chat.words()).toMatch(/^abc[a-k]*$/);
+    await page.getByRole('button', { name: 'tiny.safetensors' }).click();
+    const forget = page.getByRole('button', { name: /^Delete .*tiny\.safetensors/ });
+    await forget.click();
+    await forget.waitFor({ state: 'detached' });
   });
 
   test('a chat goes in turns, and what a model thinks is folded', async () => {

@@ -25,6 +25,8 @@ export interface ServeOptions {
   readonly path?: string;
   /** With the headers that give a page shared memory. */
   readonly isolated?: boolean;
+  /** Pages of other origins may ask, as they may a model hub. */
+  readonly forAll?: boolean;
   /** Files that come in twenty pieces, with this many milliseconds between them. */
   readonly slow?: { readonly files: RegExp; readonly pause: number } | undefined;
 }
@@ -34,15 +36,17 @@ export interface ServeOptions {
  */
 export async function serveFolder(
   folder: string,
-  { path = '/', isolated = false, slow }: ServeOptions = {},
+  { path = '/', isolated = false, forAll = false, slow }: ServeOptions = {},
 ): Promise<StaticSite> {
-  const isolation = isolated
-    ? {
-        'cross-origin-opener-policy': 'same-origin',
-        'cross-origin-embedder-policy': 'require-corp',
-      }
-    : {};
+  const more = {
+    ...(isolated && {
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-embedder-policy': 'require-corp',
+    }),
+    ...(forAll && { 'access-control-allow-origin': '*', 'access-control-allow-headers': '*' }),
+  };
   const server = createServer(async (request, response) => {
+    if (request.method === 'OPTIONS') return void response.writeHead(204, more).end();
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     const inside = normalize(pathname.slice(path.length)).replace(/^\.$/, '') || 'index.html';
     try {
@@ -51,7 +55,7 @@ export async function serveFolder(
       response.writeHead(200, {
         'content-type': types[extname(inside)] ?? 'application/octet-stream',
         'content-length': body.length,
-        ...isolation,
+        ...more,
       });
       if (request.method === 'HEAD') return void response.end();
       const step = slow?.files.test(inside) ? Math.ceil(body.length / 20) : body.length;
@@ -61,7 +65,7 @@ export async function serveFolder(
       }
       response.end();
     } catch {
-      response.writeHead(404, isolation).end('not found');
+      response.writeHead(404, more).end('not found');
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
