@@ -1,9 +1,9 @@
 import { describeBrowser } from '@rwkv-js/browser-testing';
 import { expect, test } from 'vitest';
-import { openChat, softwareWebGpu, useBuild, type Chat } from './open-chat.ts';
+import { openChat, plainHost, useChat, type Chat } from './open-chat.ts';
 import { letters, tinyModel } from './tiny-model.ts';
 
-useBuild();
+useChat();
 
 /** What the notices say. */
 const notices = (chat: Chat): Promise<string> => chat.page.locator('.notices').innerText();
@@ -44,7 +44,7 @@ describeBrowser('when something fails', () => {
   });
 
   test('on a full disk a dropped model runs and says that it is not kept; one to fetch says what it needs', async () => {
-    const chat = await openChat({ settings: { device: 'wasm', maxTokens: 10 } });
+    const chat = await openChat({ onDisk: true, settings: { device: 'wasm', maxTokens: 10 } });
     const { page, context, site } = chat;
     const devtools = await context.newCDPSession(page);
     const { origin } = new URL(site.url);
@@ -75,7 +75,7 @@ describeBrowser('when something fails', () => {
 
   test('without https it writes all the same, and says what is missing', async () => {
     const chat = await openChat({
-      host: 'plain.example',
+      host: plainHost,
       settings: { device: 'wasm', maxTokens: 10 },
     });
     const { page } = chat;
@@ -111,7 +111,7 @@ describeBrowser('when something fails', () => {
     { timeout: 120_000 },
     async () => {
       const chat = await openChat({
-        flags: softwareWebGpu,
+        webGpu: true,
         settings: { device: 'wasm', maxTokens: 300 },
       });
       const { page } = chat;

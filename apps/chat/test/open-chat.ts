@@ -4,22 +4,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openBrowser } from '@rwkv-js/browser-testing';
+import { openBrowser, useBrowser } from '@rwkv-js/browser-testing';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import { serveFolder, type ServeOptions, type StaticSite } from './static-site.ts';
 
-type BrowserContext = Awaited<ReturnType<typeof openBrowser>>;
+type BrowserContext = Awaited<ReturnType<ReturnType<typeof useBrowser>>>;
 type Page = Awaited<ReturnType<BrowserContext['newPage']>>;
 
-/** Chromium with WebGPU on the processor. */
-export const softwareWebGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+/** The name of a host without https, which is no localhost. */
+export const plainHost = 'plain.example';
+
+/** Where the page was built and the browsers that open it, for the tests of a file. */
+interface Stage {
+  readonly folder: () => string;
+  readonly window: () => Promise<BrowserContext>;
+  readonly windowWithWebGpu: () => Promise<BrowserContext>;
+}
 
 const run = promisify(execFile);
 
-let folder = '';
+let stage: Stage;
 
-/** Builds the page as it is deployed, for the tests of a file. Gives where it lies. */
-export function useBuild(): () => string {
+/** Builds the page as it is deployed. Gives where it lies. */
+export function useChat(): () => string {
+  let folder = '';
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rwkv-chat-'));
     // In a process of its own, for the one that tests is no production.
@@ -30,12 +38,22 @@ export function useBuild(): () => string {
     });
   }, 120_000);
   afterAll(() => rm(folder, { recursive: true, force: true }));
-  return () => folder;
+  const host = plainHost;
+  const software = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+  stage = {
+    folder: () => folder,
+    window: useBrowser({ host }),
+    windowWithWebGpu: useBrowser({ host, flags: software }),
+  };
+  return stage.folder;
 }
 
 export interface OpenChatOptions {
   readonly isolated?: boolean;
-  readonly flags?: readonly string[];
+  /** With a profile on disk, whose storage has room to be taken away. */
+  readonly onDisk?: boolean;
+  /** In a browser that has it, on the processor. */
+  readonly webGpu?: boolean;
   /** The page's settings, beside a seed. Default: on WASM. */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly viewport?: { readonly width: number; readonly height: number };
@@ -68,16 +86,21 @@ export interface Chat {
 /** Opens the built page under a path of a plain server. Errors in its console fail the test. */
 export async function openChat({
   isolated = false,
-  flags = [],
+  onDisk = false,
+  webGpu = false,
   settings = { device: 'wasm' },
   viewport = { width: 1280, height: 800 },
   dark = false,
   host,
   slow,
 }: OpenChatOptions = {}): Promise<Chat> {
-  const site = await serveFolder(folder, { path: '/some/where/', isolated, slow });
+  const site = await serveFolder(stage.folder(), { path: '/some/where/', isolated, slow });
   onTestFinished(() => site.close());
-  const context = await openBrowser({ flags, host });
+  const context = await (onDisk
+    ? openBrowser()
+    : webGpu
+      ? stage.windowWithWebGpu()
+      : stage.window());
   const page = await context.newPage();
   await page.setViewportSize(viewport);
   await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });

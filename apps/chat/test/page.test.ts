@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describeBrowser } from '@rwkv-js/browser-testing';
 import { describeShared, readShared } from '@rwkv-js/testing';
 import { expect, onTestFinished, test } from 'vitest';
-import { openChat, useBuild } from './open-chat.ts';
+import { openChat, useChat } from './open-chat.ts';
 import { serveFolder } from './static-site.ts';
 import { letters, tinyModel } from './tiny-model.ts';
 
-useBuild();
+useChat();
 
 describeBrowser('the page', () => {
   test('tells a story, stops at once, goes on, forks, and is all there without a network', async () => {

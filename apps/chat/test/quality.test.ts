@@ -5,9 +5,9 @@ import { gzipSync } from 'node:zlib';
 import { describeBrowser } from '@rwkv-js/browser-testing';
 import type { AxeResults } from 'axe-core';
 import { expect, test } from 'vitest';
-import { openChat, useBuild, type Chat } from './open-chat.ts';
+import { openChat, useChat, type Chat } from './open-chat.ts';
 
-const folder = useBuild();
+const folder = useChat();
 
 /** Bytes of compressed script that a first visit may load; weights are not script. */
 const scriptBudget = 300_000;

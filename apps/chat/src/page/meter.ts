@@ -46,7 +46,9 @@ export function measure(branch: string, event: Extract<WriteEvent, { kind: 'writ
   measured = branch;
   tokens += event.tokens.length;
   milliseconds += event.milliseconds;
-  if (tokens < leastTokens || milliseconds < leastMilliseconds) return;
+  // Of a short text the plot has one point at least.
+  const enough = tokens >= leastTokens && milliseconds >= leastMilliseconds;
+  if (!enough && samples.value.length > 0) return;
   const sample = {
     position: event.position,
     millisecondsPerToken: milliseconds / tokens,
