@@ -103,6 +103,23 @@ describeBrowser('the page', () => {
     expect(await chat.words()).toContain('Tom had a red ball.');
   });
 
+  test('where the model ends a text, it goes on with another', async () => {
+    const chat = await openChat({ settings: { device: 'wasm', maxTokens: 1500 } });
+    const { page } = chat;
+    await chat.startStoryteller();
+    await chat.send('The end of the story was this: they lived happily ever after.');
+    await chat.settled();
+    const first = await chat.words();
+    await page.getByRole('spinbutton', { name: 'Most tokens' }).fill('20');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect.poll(() => chat.words()).toContain('⁂');
+    await chat.settled();
+    const both = await chat.words();
+    expect(both.startsWith(`${first} ⁂ `)).toBe(true);
+    expect(both.length).toBeGreaterThan(first.length + 20);
+    expect(await page.locator('.notice').count()).toBe(0);
+  });
+
   test('a state goes to a file and back, and the text goes on from it alike', async () => {
     const chat = await openChat({
       settings: { device: 'wasm', maxTokens: 20, sampling: { temperature: 0 } },

@@ -317,13 +317,15 @@ export class Engine {
     if (checkpoint?.written === written.length && fits(checkpoint.state, model)) {
       return model.session({ state: checkpoint.state });
     }
-    const { session, begins } = await this.#sessionAt(model, request.path, {
+    const { session, begins, ended } = await this.#sessionAt(model, request.path, {
       signal,
       pathTokens: job.pathTokens,
       progress: (read, total) => tell({ kind: 'reading', read, total }),
     });
     try {
       if (begins) await this.#keep(request.path.at(-1), session);
+      // Where a text has ended, the next one begins.
+      if (ended && written.length === 0) written.push(0);
       const { prefix } = request.answer;
       if (written.length === 0 && prefix !== '') {
         written.push(...model.tokenizer!.encode(prefix));
@@ -389,7 +391,8 @@ export class Engine {
    * none is.
    *
    * @param how.pathTokens takes the tokens of the messages that were read
-   * @returns `begins`: something was read, so the state is a new one
+   * @returns `begins`: something was read, so the state is a new one; `ended`: the model said that the
+   * text ends here, so nothing follows its last token
    */
   async #sessionAt(
     model: LanguageModel,
@@ -403,13 +406,15 @@ export class Engine {
       progress?: (read: number, total: number) => void;
       pathTokens?: Record<string, readonly number[]>;
     },
-  ): Promise<{ session: Session; begins: boolean }> {
+  ): Promise<{ session: Session; begins: boolean; ended: boolean }> {
     let from = path.length;
     let session: Session | undefined;
+    let ended = false;
     for (; from > 0 && !session; from--) {
       const state = await this.#states.get(path[from - 1]!.id);
       if (!state || !fits(state, model)) continue;
       session = model.session({ state });
+      ended = from === path.length && state.pending === undefined && !state.logits;
       break;
     }
     const tokens: number[] = session ? [] : [0];
@@ -427,7 +432,7 @@ export class Engine {
     }
     try {
       await session.feed(tokens, { signal, progress });
-      return { session, begins: from < path.length };
+      return { session, begins: from < path.length, ended };
     } catch (error) {
       await session.dispose();
       throw error;

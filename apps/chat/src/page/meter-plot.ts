@@ -106,10 +106,21 @@ export class MeterPlot {
 /** A line of one or two points is no line yet. */
 const isShort = (plot: UPlot): boolean => (plot.data[0]?.length ?? 0) < 3;
 
+/** Samples on either side of one that its median is taken over. */
+const reach = 4;
+
+/** What is usual at each place: another program that takes the processor for a moment does not show. */
+function runningMedian(values: readonly number[]): number[] {
+  return values.map((_, at) => {
+    const near = values.slice(Math.max(0, at - reach), at + reach + 1).sort((a, b) => a - b);
+    return near[near.length >> 1]!;
+  });
+}
+
 function columnsOf(samples: readonly Sample[]): UPlot.AlignedData {
   return [
     samples.map(({ position }) => position),
-    samples.map(({ millisecondsPerToken }) => millisecondsPerToken),
+    runningMedian(samples.map(({ millisecondsPerToken }) => millisecondsPerToken)),
     samples.map(({ deviceMegabytes }) => deviceMegabytes),
     samples.map(({ pageMegabytes }) => pageMegabytes ?? null),
   ];

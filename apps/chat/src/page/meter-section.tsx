@@ -31,7 +31,8 @@ export function MeterSection(): JSX.Element {
       </p>
       <div class={`plot${last ? '' : ' empty'}`} ref={place} role="img" aria-label={says} />
       <p class="hint">
-        RWKV keeps a state of constant size: the thousandth token costs what the first did.
+        RWKV keeps a state of constant size: the thousandth token costs what the first did. The line
+        of time is a running median.
         {pageBytes.value !== undefined &&
           ` The browser measures ${bytesText(pageBytes.value)} for the whole page, all threads (dashed).`}
       </p>

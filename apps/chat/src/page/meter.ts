@@ -36,7 +36,7 @@ let measured: string | undefined;
 
 /** Adds what a writing told. The plot is of one column at a time: that which writes. */
 export function measure(branch: string, event: Extract<WriteEvent, { kind: 'written' }>): void {
-  // A prefix takes no time at all.
+  // A prefix takes no time.
   if (event.milliseconds === 0) return;
   measurePage();
   if (measured !== branch) {

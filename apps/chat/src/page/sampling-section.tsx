@@ -151,8 +151,8 @@ export function SamplingSection(): JSX.Element {
         onClick={() => change({ sampling: {} })}
       >
         {Object.keys(recommended).length > 0
-          ? 'Back to what its makers recommend'
-          : 'Back to the official defaults'}
+          ? 'Reset to what is recommended'
+          : 'Reset to the official defaults'}
       </button>
     </section>
   );

@@ -69,6 +69,9 @@ let client = new EngineClient();
 let loaded: ModelChoice | undefined;
 let reviving: Promise<void> | undefined;
 
+/** The token that ends a text, and begins the next. */
+const endOfText = 0;
+
 const branchOf = (id: string): Branch | undefined =>
   conversation.value.branches.find((branch) => branch.id === id);
 
@@ -300,7 +303,8 @@ export async function goOn(branchId: string): Promise<void> {
   if (!branch || !ready.value || writings.value.has(branchId)) return;
   const last = branch.leaf ? conversation.value.messages.get(branch.leaf) : undefined;
   const { prefix, stop: stops } = answerOf(last?.format ?? format.value, settings.value.thinking);
-  await answer(branchId, last?.author === 'model' ? '' : prefix, stops);
+  const written = last?.finish === 'end' ? [endOfText] : [];
+  await answer(branchId, last?.author === 'model' ? '' : prefix, stops, written);
 }
 
 /** Writes another answer in the place of this one, which stays as a version. */
@@ -326,7 +330,12 @@ function stepOf({ id, fed, tokens, fingerprint, author }: Message): PathStep {
   return { id, fed, tokens, fingerprint, isState: author === 'state' };
 }
 
-async function answer(branchId: string, prefix: string, stops: readonly string[]): Promise<void> {
+async function answer(
+  branchId: string,
+  prefix: string,
+  stops: readonly string[],
+  written: number[] = [],
+): Promise<void> {
   const leaf = branchOf(branchId)?.leaf;
   const path = pathTo(conversation.value.messages, leaf);
   const last = path.at(-1);
@@ -343,7 +352,7 @@ async function answer(branchId: string, prefix: string, stops: readonly string[]
     },
     text: signal(''),
     reading: signal(undefined),
-    tokens: [],
+    tokens: written,
   };
   writings.value = new Map(writings.value).set(branchId, writing);
   announcement.value = 'Writing';
@@ -386,8 +395,9 @@ function take(writing: Writing, event: WriteEvent): void {
     case 'written':
       writing.reading.value = undefined;
       writing.tokens.push(...event.tokens);
+      // The first piece waited for the prompt.
+      if (writing.text.value !== '') measure(writing.branch, event);
       writing.text.value += event.text;
-      measure(writing.branch, event);
       return;
     case 'moved': {
       const { device, because } = event;

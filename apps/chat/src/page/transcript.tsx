@@ -75,15 +75,36 @@ function Passage({ branch, exchange, writing }: ExchangeProps): JSX.Element {
     <article class="passage">
       <p class="prose">
         {user && <span class="own">{user.fed.trimStart()}</span>}
-        {answers.map(({ id, text }) => (
-          <span key={id}>{text}</span>
-        ))}
-        {writing && <Growing writing={writing} />}
+        <Pieces answers={answers} writing={writing} />
       </p>
       {!writing && <Actions branch={branch} exchange={exchange} />}
     </article>
   );
 }
+
+/** What the model wrote, piece after piece; a mark stands where it ended a text and began another. */
+function Pieces({
+  answers,
+  writing,
+}: {
+  readonly answers: readonly Message[];
+  readonly writing: Writing | undefined;
+}): JSX.Element {
+  return (
+    <>
+      {answers.map(({ id, text }, index) => (
+        <span key={id}>
+          {answers[index - 1]?.finish === 'end' && <EndMark />}
+          {text}
+        </span>
+      ))}
+      {writing && answers.at(-1)?.finish === 'end' && <EndMark />}
+      {writing && <Growing writing={writing} />}
+    </>
+  );
+}
+
+const EndMark = (): JSX.Element => <span class="end-mark">{'\n⁂\n'}</span>;
 
 /** A turn of a chat. */
 function Turn({ branch, exchange, writing }: ExchangeProps): JSX.Element {
@@ -120,10 +141,7 @@ function SavedState({ branch, exchange, writing }: ExchangeProps): JSX.Element {
     <article class="passage">
       <p class="from-state">{state!.text}</p>
       <p class="prose">
-        {answers.map(({ id, text }) => (
-          <span key={id}>{text}</span>
-        ))}
-        {writing && <Growing writing={writing} />}
+        <Pieces answers={answers} writing={writing} />
       </p>
       {!writing && answers.length > 0 && <Actions branch={branch} exchange={exchange} />}
     </article>
