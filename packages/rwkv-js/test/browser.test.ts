@@ -32,7 +32,7 @@ describeBrowser('loadModel in a page', () => {
     expect(second.progress.at(-1)).toMatchObject({ fromCache: true });
   });
 
-  test('tells a story on WebGPU', async () => {
+  test('tells a story on WebGPU', { timeout: 120_000 }, async () => {
     const page = await open({
       flags: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
     });
