@@ -52,6 +52,9 @@ export async function forget(name: string): Promise<void> {
 
 async function folder(create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
   if (!navigator.storage?.getDirectory) throw new Error('a page without https may keep no files');
+  if (!('createWritable' in FileSystemFileHandle.prototype)) {
+    throw new Error('this browser lets pages write no files');
+  }
   const root = await navigator.storage.getDirectory();
   try {
     return await root.getDirectoryHandle(folderName, { create });

@@ -55,7 +55,7 @@ export async function load(choice: ModelChoice, options: LoadOptions): Promise<L
     ...options.hub,
     ...(choice.kind === 'address' && choice.token ? { token: choice.token } : {}),
   };
-  // Slots beyond two: columns that write at once; more take turns.
+  // Columns that write at once; more than that take turns.
   const common = { device, hub, progress, signal, slots: 4 };
   if (choice.kind === 'stories') {
     return { model: await loadModel(common), name: 'Stories', dtype: 'q8' };
