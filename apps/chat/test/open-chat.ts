@@ -11,6 +11,12 @@ import { serveFolder, type ServeOptions, type StaticSite } from './static-site.t
 type BrowserContext = Awaited<ReturnType<ReturnType<typeof useBrowser>>>;
 type Page = Awaited<ReturnType<BrowserContext['newPage']>>;
 
+/** Sampling under which the storyteller hardly ever comes to an end: for what happens while it writes. */
+export const rambling = { temperature: 1.5, topP: 1 };
+
+/** What the beginning of a story shows when the first words are written. */
+export const begun = /^Once upon a time.{12}/;
+
 /** The name of a host without https, which is no localhost. */
 export const plainHost = 'plain.example';
 
