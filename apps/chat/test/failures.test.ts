@@ -110,7 +110,7 @@ describeBrowser('when something fails', () => {
 
   test(
     'the device changes in the midst of a text, and is lost: the text goes on',
-    { timeout: 120_000 },
+    { timeout: 180_000 },
     async () => {
       const chat = await openChat({
         webGpu: true,
@@ -147,9 +147,9 @@ describeBrowser('when something fails', () => {
       await expect.poll(() => chat.words()).toMatch(begun);
       await page.getByRole('radio', { name: 'WebGPU' }).check({ force: true });
       const device = page.locator('.facts dd').first();
-      await expect.poll(() => device.innerText(), { timeout: 30_000 }).toBe('WebGPU');
+      await expect.poll(() => device.innerText(), { timeout: 60_000 }).toBe('WebGPU');
       const before = await chat.words();
-      await expect.poll(() => chat.words(), { timeout: 40_000 }).not.toBe(before);
+      await expect.poll(() => chat.words(), { timeout: 80_000 }).not.toBe(before);
       await engine!.evaluate(() => (globalThis as unknown as { loseDevice(): void }).loseDevice());
       await expect.poll(() => notices(chat), { timeout: 20_000 }).toMatch(/The device was lost/);
       await expect.poll(() => device.innerText()).toBe('WebAssembly');
