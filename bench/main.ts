@@ -7,6 +7,7 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   reference: async () => (await import('./reference.ts')).benchReference(),
   peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),
+  webgpu: async () => (await import('./webgpu.ts')).benchWebGpu(process.argv[3]),
 };
 
 const name = process.argv[2] ?? '';

@@ -33,10 +33,10 @@ import { webGpuKernels } from './table.ts';
 import { WebGpuTensor } from './tensor.ts';
 
 /**
- * Dispatches after which work is handed to an adapter that has none: it begins while the rest is still being
+ * Dispatches that an adapter is handed first when it has no work: it begins while the rest is still being
  * encoded. One that is busy gets a run whole, as handing over takes time, too.
  */
-const firstParts = 64;
+const firstPart = 16;
 
 /** What a device is made of. */
 export interface WebGpuParts {
@@ -187,6 +187,12 @@ export class WebGpuDevice implements Device, WebGpuQueue {
     return WebGpuExecutable.make(this, plan(program, this.kernels), options);
   }
 
+  /** What the adapter's memory gives: bytes a second that a copy reads and writes, measured now. */
+  roof(): Promise<number> {
+    this.check();
+    return measureRoof(this.gpu, this.pipelines);
+  }
+
   /**
    * Where the time went since the device was opened with `profile: true`, or since this was asked last: a
    * line a kernel, with its share of the roof, which is what a copy moves.
@@ -198,7 +204,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
     if (!this.profile) {
       throw new UsageError('device webgpu keeps no times; open it with { profile: true }');
     }
-    const roof = await measureRoof(this.gpu, this.pipelines);
+    const roof = await this.roof();
     const report = await this.profile.format(roof);
     await this.profile.reset();
     return `copy roof ${(roof / 1e9).toFixed(1)} GB/s\n${report}`;
@@ -275,10 +281,10 @@ export class WebGpuDevice implements Device, WebGpuQueue {
     return parts.map((part) => all.slice(at, (at += part.byteLength)));
   }
 
-  nextParts(): number {
-    const parts = this.#isBusy ? Infinity : firstParts;
+  nextParts(): { readonly first: number; readonly most: number } {
+    const first = this.#isBusy ? Infinity : firstPart;
     this.#isBusy = true;
-    return Math.min(parts, this.#submitEvery);
+    return { first, most: this.#submitEvery };
   }
 
   check(): void {

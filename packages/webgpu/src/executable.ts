@@ -32,8 +32,8 @@ export interface WebGpuQueue extends TensorOwner {
   readonly capabilities: Capabilities;
   readonly pipelines: Pipelines;
   readonly profile: Profile | undefined;
-  /** Dispatches after which the next run hands work to the adapter. */
-  nextParts(): number;
+  /** How many dispatches the next run hands over first, each time twice as many, and the most at a time. */
+  nextParts(): { readonly first: number; readonly most: number };
   /** Executables that were not disposed. */
   readonly executables: Set<WebGpuExecutable>;
   /** Memory that all executables share, as one runs at a time: at least that much. */
@@ -250,10 +250,11 @@ export class WebGpuExecutable implements Executable {
 
   #dispatch(): void {
     const { gpu, profile } = this.#queue;
-    const submitEvery = this.#queue.nextParts();
+    const parts = this.#queue.nextParts();
     const groups = this.#groups;
-    for (let from = 0; from < groups.length; from += submitEvery) {
-      const to = Math.min(groups.length, from + submitEvery);
+    for (let from = 0, part = parts.first; from < groups.length; from += part, part *= 2) {
+      part = Math.min(part, parts.most);
+      const to = Math.min(groups.length, from + part);
       const encoder = gpu.createCommandEncoder();
       if (profile) {
         for (let i = from; i < to; i++) {

@@ -23,11 +23,16 @@ interface Tile {
   readonly ofThread: readonly [rows: number, columns: number];
 }
 
-function tileFor(tokens: number, memory: number): Tile {
-  if (tokens <= 16) return { rows: 16, columns: 64, depth: 32, ofThread: [4, 4] };
-  if (tokens <= 32) return { rows: 32, columns: 64, depth: 32, ofThread: [8, 4] };
-  if (tokens < 128 || memory < 16384) {
-    return { rows: 64, columns: 64, depth: 32, ofThread: [8, 4] };
+/** Depth below which tiles are small: there is little to do in each, so they must be many. */
+const shallow = 512;
+
+function tileFor(tokens: number, depth: number, memory: number): Tile {
+  if (tokens <= 16 || (tokens <= 32 && depth < shallow)) {
+    return { rows: 16, columns: 64, depth: 32, ofThread: [4, 4] };
+  }
+  if (tokens <= 32) return { rows: 32, columns: 64, depth: 16, ofThread: [8, 4] };
+  if (tokens < 128 || memory < 17408) {
+    return { rows: 64, columns: 64, depth: 16, ofThread: [8, 4] };
   }
   return { rows: 128, columns: 128, depth: 16, ofThread: [8, 8] };
 }
@@ -49,7 +54,8 @@ const enoughThreads = 2 ** 16;
 export function tiledProduct(all: Products): Kernel {
   const { products, inputs, tokens, capabilities } = all;
   const outs = products.reduce((sum, { out }) => sum + out, 0);
-  const tile = tileFor(tokens, capabilities.workgroupMemory);
+  const least = Math.min(...products.map((product) => product.depth));
+  const tile = tileFor(tokens, least, capabilities.workgroupMemory);
   const { rows, columns, depth } = tile;
   const [own, across] = tile.ofThread;
   const threads = (rows / own) * (columns / across);
@@ -61,7 +67,6 @@ export function tiledProduct(all: Products): Kernel {
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
   const groups = families.at(-1)!.end * Math.ceil(tokens / rows);
-  const least = Math.min(...products.map((product) => product.depth));
   const slices = Math.max(
     1,
     Math.min(Math.ceil(enoughThreads / threads / groups), Math.floor(least / (4 * depth)), 16),
@@ -74,8 +79,8 @@ export function tiledProduct(all: Products): Kernel {
     types,
     source: (args) => ({
       module: wgsl`${unpacking}
-var<workgroup> tile_x: array<vec4f, ${(rows * depth) / 4}>;
-var<workgroup> tile_w: array<vec4f, ${(columns * depth) / 4}>;
+var<workgroup> tile_x: array<vec4f, ${strideOf(rows) * depth}>;
+var<workgroup> tile_w: array<vec4f, ${strideOf(columns) * depth}>;
 ${[...new Set(products.map(({ weight }) => weight))].map((weight) => quadReader(`weight_${weight}`, args.inputs[weight]!)).join('\n')}
 ${rowReaders(products, args.inputs)}
 fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
@@ -158,7 +163,8 @@ function baseOf(members: readonly Member[], member: Member): number {
 
 /**
  * Both tiles are filled with blocks of four by four, turned so that four neighbours share a vector. How many
- * blocks a thread has is known, so their loads wait side by side.
+ * blocks a thread has is known, so their loads wait side by side. Depths lie in the order 0, 4, 8, …, 1, 5, …, the
+ * same in both tiles.
  */
 function body(
   family: Family,
@@ -178,7 +184,7 @@ function body(
     return fillOf(blocks, threads, (u) => {
       const b = `(thread + ${u * threads}u)`;
       const [line, quad] = [`(${b} / ${depth / 4}u) * 4u`, `(${b} % ${depth / 4}u)`];
-      const at = `${quad} * ${size}u + ${b} / ${depth / 4}u`;
+      const at = `${quad} * ${strideOf(size)}u + ${b} / ${depth / 4}u`;
       const r = (i: number): string => `${name}_${u}_${i}`;
       return {
         declare: range(4)
@@ -190,7 +196,7 @@ function body(
         store: range(4)
           .map(
             (k) =>
-              `tile_${name}[${at} + ${(k * size) / 4}u] = vec4f(${range(4)
+              `tile_${name}[${at} + ${((k * depth) / 4) * strideOf(size)}u] = vec4f(${range(4)
                 .map((i) => `${r(i)}[${k}]`)
                 .join(', ')});`,
           )
@@ -208,11 +214,11 @@ function body(
     transposed
       ? fillOf((columns / 4) * depth, threads, (u) => {
           const b = `(thread + ${u * threads}u)`;
-          const [line, quad] = [`${b} / ${columns / 4}u`, `${b} % ${columns / 4}u`];
+          const [line, quad] = [`(${b} / ${columns / 4}u)`, `(${b} % ${columns / 4}u)`];
           return {
             declare: `var w_${u} = vec4f();`,
             load: `w_${u} = vec4f(); if (k + ${line} < m_depth) { w_${u} = weight_${weight}(m_firstOut + k + ${line}, first_out / 4u + ${quad}); }`,
-            store: `tile_w[${b}] = w_${u};`,
+            store: `tile_w[((${line} & 3u) * ${depth / 4}u + (${line} >> 2u)) * ${strideOf(columns)}u + ${quad}] = w_${u};`,
           };
         })
       : turned(
@@ -239,12 +245,12 @@ function body(
       workgroupBarrier();
       for (var d = 0u; d < ${depth}u; d++) {
         ${range(own / 4)
-          .map((i) => `let x${i} = tile_x[d * ${rows / 4}u + (block_row >> 2u) + ${i}u];`)
+          .map((i) => `let x${i} = tile_x[d * ${strideOf(rows)}u + (block_row >> 2u) + ${i}u];`)
           .join(' ')}
         ${range(across / 4)
           .map(
             (j) =>
-              `let w${j} = tile_w[d * ${columns / 4}u + (block_column >> 2u) + ${j * (columns / across)}u];`,
+              `let w${j} = tile_w[d * ${strideOf(columns)}u + (block_column >> 2u) + ${j * (columns / across)}u];`,
           )
           .join(' ')}
         ${range(own)
@@ -255,6 +261,14 @@ function body(
       }
       workgroupBarrier();
     }`;
+}
+
+/**
+ * Vectors of four from one depth of a tile to the next: with one that is left out, threads that write
+ * different depths side by side meet different banks of the memory.
+ */
+function strideOf(size: number): number {
+  return size / 4 + 1;
 }
 
 /** Statements with which a thread fills its part of a tile. */
