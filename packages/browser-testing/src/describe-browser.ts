@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-
-/** The browser: `CHROMIUM`, or where Debian's package puts it. */
-export const chromiumPath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+import { chromiumPath } from './launch-browser.ts';
 
 /**
  * Tests that need a browser: skipped where there is none, with the reason, except in continuous

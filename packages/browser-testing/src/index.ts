@@ -1,3 +1,5 @@
 export { describeBrowser } from './describe-browser.ts';
-export { openBrowser, useBrowser, type OpenBrowserOptions } from './open-browser.ts';
-export { openPage, type OpenPageOptions, type TestPage } from './page.ts';
+export type { OpenBrowserOptions } from './launch-browser.ts';
+export type { OpenPageOptions, TestPage } from './launch-page.ts';
+export { openBrowser, useBrowser } from './open-browser.ts';
+export { openPage } from './page.ts';

@@ -15,8 +15,8 @@ const ARRIVED: usize = 64;
 const EPOCH: usize = 128;
 const SLEEPERS: usize = 192;
 
-/** Loads of the epoch before a worker that waits goes to sleep: some microseconds. */
-const SPINS: i32 = 100000;
+/** Loads of the epoch before a worker that waits goes to sleep: about as long as waking it takes. */
+const SPINS: i32 = 50000;
 
 export function join(place: i32, count: i32): void {
   worker = place;

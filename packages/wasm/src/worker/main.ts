@@ -38,7 +38,7 @@ async function begin({
   return first;
 }
 
-/** Loads of the counter before a worker goes to sleep; then it takes nothing from anyone. */
+/** Loads of the counter before a worker goes to sleep: a token's way to the host and back is shorter. Asleep it takes nothing from anyone. */
 const spins = 200_000;
 
 /** Does a share of every run, for good: the device ends its workers from outside. */

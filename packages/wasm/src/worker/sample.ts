@@ -37,8 +37,11 @@ function likeliest(
 ): number {
   let best = -1;
   let top = -Infinity;
+  const lowers = presencePenalty >= 0 && frequencyPenalty >= 0;
   for (let i = 0; i < logits.length; i++) {
     let score = logits[i]!;
+    // Most tokens are out before their penalties are looked at.
+    if (lowers && !(score > top)) continue;
     const occurrence = occurrences[i]!;
     if (occurrence !== notDrawn) score -= presencePenalty + occurrence * frequencyPenalty;
     if (score > top && counts[i]! >= 0) {
