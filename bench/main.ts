@@ -1,6 +1,7 @@
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   blocks: async () => (await import('./blocks.ts')).benchBlocks(),
   cpu: async () => (await import('./cpu.ts')).benchCpu(process.argv[3] ?? ''),
+  'cpu-page': async () => (await import('./cpu-page.ts')).benchCpuPage(process.argv[3] ?? ''),
   download: async () => (await import('./download.ts')).benchDownload(),
   load: async () => (await import('./load.ts')).benchLoad(),
   packing: async () => (await import('./packing.ts')).benchPacking(),
