@@ -1,6 +1,5 @@
 import { columnBytes, panelTimesColumns, widenColumns } from './columns';
-import { tokensTimesPanel } from './packed-linear';
-import { correctionsOf, WIDE_BLOCK } from './quantized';
+import { correctionsOf, tokensTimesPanel } from './quantized';
 import { shrinkHalves, shrinkRow, times } from './sixteen-bits';
 import { own } from './team';
 

@@ -2,7 +2,7 @@ import { buffer, integer } from './arguments';
 import { blockBytes } from './blocks';
 import { squareRelu } from './linear';
 import { columnsProduct } from './packed-columns';
-import { bytesTimesRow, correctionsOf, nibblesTimesRow, panelTimesFour, widenPanel, widenRow } from './quantized';
+import { bytesTimesRow, correctionsOf, nibblesTimesRow, tokensTimesPanel, widenPanel, widenRow } from './quantized';
 import { shrinkRow } from './sixteen-bits';
 import { own, shareEnd, shareStart } from './team';
 
@@ -78,31 +78,6 @@ function rowsProduct(
     tokensTimesPanel(beside, tokens, own, <usize>columns << 1, scales, <usize>columns >> 3, columns, target, yStride, false);
     panel += panelBytes;
     target += 32;
-  }
-}
-
-/**
- * Rows of 16-bit numbers times a widened panel. Strides are in bytes.
- *
- * @param more whether y holds the sums of columns before
- */
-export function tokensTimesPanel(
-  wide: usize, tokens: i32, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32,
-  y: usize, yStride: usize, more: bool,
-): void {
-  let token = 0;
-  for (; token + 4 <= tokens; token += 4) {
-    panelTimesFour(wide, x, xStride, scales, scaleStride, columns, y, yStride, more);
-    x += xStride << 2;
-    scales += scaleStride << 2;
-    y += yStride << 2;
-  }
-  // What is left of four: the same row in all places gives the same sums, written over each other.
-  for (; token < tokens; token++) {
-    panelTimesFour(wide, x, 0, scales, 0, columns, y, 0, more);
-    x += xStride;
-    scales += scaleStride;
-    y += yStride;
   }
 }
 

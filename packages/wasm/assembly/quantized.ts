@@ -207,11 +207,36 @@ export function widenPanel(panel: usize, bits: i32, columns: i32, to: usize): vo
 }
 
 /**
+ * Rows of 16-bit numbers times a widened panel. Strides are in bytes.
+ *
+ * @param more whether y holds the sums of columns before
+ */
+export function tokensTimesPanel(
+  wide: usize, tokens: i32, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32,
+  y: usize, yStride: usize, more: bool,
+): void {
+  let token = 0;
+  for (; token + 4 <= tokens; token += 4) {
+    panelTimesFour(wide, x, xStride, scales, scaleStride, columns, y, yStride, more);
+    x += xStride << 2;
+    scales += scaleStride << 2;
+    y += yStride << 2;
+  }
+  // What is left of four: the same row in all places gives the same sums, written over each other.
+  for (; token < tokens; token++) {
+    panelTimesFour(wide, x, 0, scales, 0, columns, y, 0, more);
+    x += xStride;
+    scales += scaleStride;
+    y += yStride;
+  }
+}
+
+/**
  * A widened panel times four rows of 16-bit numbers. Strides are in bytes, of x, scales and y.
  *
  * @param more whether y holds the sums of columns before
  */
-export function panelTimesFour(
+function panelTimesFour(
   panel: usize, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32, y: usize, yStride: usize, more: bool,
 ): void {
   let f0 = f32x4.splat(0), f1 = f0, f2 = f0, f3 = f0, g0 = f0, g1 = f0, g2 = f0, g3 = f0;
