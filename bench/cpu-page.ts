@@ -5,14 +5,14 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { formatTable, spread } from './table.ts';
 
 const rounds = 3;
 const tokens = 200;
 
 /** Where the peer's files lie once they are installed. */
-const wllama = fileURLToPath(new URL('peers/node_modules/@wllama/wllama/esm/', import.meta.url));
+const wllama = new URL('peers/node_modules/@wllama/wllama/esm/', import.meta.url);
 
 const formats = { f16: 'F16', q8: 'Q8_0', q4: 'Q4_0' } as const;
 
@@ -23,7 +23,7 @@ const formats = { f16: 'F16', q8: 'Q8_0', q4: 'Q4_0' } as const;
  *     npm run bench -- cpu-page [q8]
  */
 export async function benchCpuPage(only: string): Promise<void> {
-  const hasPeer = existsSync(join(wllama, 'index.js'));
+  const hasPeer = existsSync(new URL('index.js', wllama));
   if (!hasPeer) {
     console.error(
       'wllama is not installed: npm run bench -- peers installs what to compare with\n',
@@ -60,10 +60,10 @@ async function benchFormat(
     {
       isolated: true,
       files: {
-        '/model.safetensors': weights,
-        '/model.gguf': gguf,
-        '/wllama/index.js': join(wllama, 'index.js'),
-        '/wllama/wasm/wllama.wasm': join(wllama, 'wasm/wllama.wasm'),
+        '/model.safetensors': pathToFileURL(weights),
+        '/model.gguf': pathToFileURL(gguf),
+        '/wllama/index.js': new URL('index.js', wllama),
+        '/wllama/wasm/wllama.wasm': new URL('wasm/wllama.wasm', wllama),
       },
     },
   );
