@@ -23,9 +23,15 @@ export class SessionActions<State extends SavedState> implements AsyncDisposable
   readonly #load: LoadModel<State>;
   readonly #opened = new Map<string, { readonly device: Device; model: TestedModel<State> }>();
 
-  /** @param load loads the model to test: `LanguageModel.load` */
-  constructor(load: LoadModel<State>) {
+  readonly #open: () => Device | Promise<Device>;
+
+  /**
+   * @param load loads the model to test: `LanguageModel.load`
+   * @param open opens the device to test; the reference device when it is left out
+   */
+  constructor(load: LoadModel<State>, open: () => Device | Promise<Device> = openCpu) {
     this.#load = load;
+    this.#open = open;
   }
 
   /** @param held called with the number of actions of each script that held */
@@ -50,7 +56,7 @@ export class SessionActions<State extends SavedState> implements AsyncDisposable
     const key = `${version} ${slots} ${stepsPerReadback}`;
     const known = this.#opened.get(key);
     if (known) return known.model;
-    const device = deviceWith(openCpu(), { kernels: { stepsPerReadback } });
+    const device = deviceWith(await this.#open(), { kernels: { stepsPerReadback } });
     const source = specificationWeights(version);
     const model = await this.#load(source, { device, slots, tokenizer: letters });
     this.#opened.set(key, { device, model });
