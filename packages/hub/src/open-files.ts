@@ -1,4 +1,5 @@
 import { UsageError } from '@rwkv-js/tensor';
+import type { Address } from './address.ts';
 import { ChangedFile } from './failures.ts';
 import { openHubFile, type CompleteFile, type HubFile } from './hub-file.ts';
 import { addressOf, settingsOf, type HubOptions, type Settings } from './options.ts';
@@ -19,7 +20,8 @@ export interface DownloadOptions extends OpenFilesOptions {
 
 /**
  * Opens files to read from, with one progress over all of them. Nothing is fetched but their
- * beginnings, until it is read or `complete` is called. Each must be closed.
+ * beginnings, until it is read or `complete` is called. Each must be closed. What is asked for twice is opened
+ * once, and closed for both.
  *
  * @param files `hf:owner/repo[@revision]/file`, or http(s) URLs
  * @throws UsageError for an address that is none, leads to nothing or may not be read, and offline for
@@ -81,8 +83,7 @@ async function openAll(
   settings: Settings,
   refresh: boolean,
 ): Promise<readonly HubFile[]> {
-  const sum = new ProgressSum(files.length, progress ?? (() => {}));
-  const wanted = files.map((file, index) => {
+  const wanted = files.map((file) => {
     const { address, sha256 } =
       typeof file === 'string' ? { address: file, sha256: undefined } : file;
     if (sha256 !== undefined && !/^[0-9a-f]{64}$/i.test(sha256)) {
@@ -90,23 +91,46 @@ async function openAll(
         `Fetching ${addressOf(address, settings).label}: its sha256 is ${sha256.length} characters; 64 hexadecimal digits were expected.`,
       );
     }
-    return { index, address: addressOf(address, settings), sha256: sha256?.toLowerCase() };
+    return { address: addressOf(address, settings), sha256: sha256?.toLowerCase() };
   });
+  const once = eachOnce(wanted);
+  const sum = new ProgressSum(once.size, progress ?? (() => {}));
   // In one order everywhere: two processes that each hold what the other waits for would wait forever.
-  const byLabel = [...wanted].sort((a, b) => (a.address.url.href < b.address.url.href ? -1 : 1));
-  const opened: HubFile[] = [];
-  const inOrder: HubFile[] = [];
+  const byLabel = [...once.values()].sort((a, b) =>
+    a.address.url.href < b.address.url.href ? -1 : 1,
+  );
+  const opened = new Map<string, HubFile>();
   try {
-    for (const { index, address, sha256 } of byLabel) {
+    for (const [index, { address, sha256 }] of byLabel.entries()) {
       const how = { address, settings, progress: sum.file(index), signal, sha256, refresh };
-      inOrder[index] = await openHubFile(how);
-      opened.push(inOrder[index]);
+      opened.set(address.url.href, await openHubFile(how));
     }
-    return inOrder;
+    return wanted.map(({ address }) => opened.get(address.url.href)!);
   } catch (error) {
-    await closeAll(opened);
+    await closeAll([...opened.values()]);
     throw error;
   }
+}
+
+interface Wanted {
+  readonly address: Address;
+  readonly sha256: string | undefined;
+}
+
+/** The files by where they are: the second opening of one would wait for the first to end. */
+function eachOnce(wanted: readonly Wanted[]): ReadonlyMap<string, Wanted> {
+  const once = new Map<string, Wanted>();
+  for (const { address, sha256 } of wanted) {
+    const { href } = address.url;
+    const known = once.get(href)?.sha256;
+    if (known !== undefined && sha256 !== undefined && known !== sha256) {
+      throw new UsageError(
+        `Fetching ${address.label}: it was asked for with the sha256 ${known} and with ${sha256}; give one.`,
+      );
+    }
+    once.set(href, { address, sha256: known ?? sha256 });
+  }
+  return once;
 }
 
 async function closeAll(files: readonly HubFile[]): Promise<void> {
