@@ -3,6 +3,7 @@ import type { Address } from './address.ts';
 import { messageOf, PassingFailure } from './failures.ts';
 import { retryAfter } from './patience.ts';
 import type { Reply, Request, Send } from './send.ts';
+import { waitUnlessAborted } from './wait-unless-aborted.ts';
 
 /** What a hub says of a large file where it redirects to its storage. */
 interface Linked {
@@ -74,7 +75,7 @@ export class Client {
   async ask(url: URL, body: object, signal: AbortSignal): Promise<unknown> {
     const headers = { ...this.#authorization(url), 'content-type': 'application/json' };
     try {
-      const response = await this.#send(url.href, {
+      const response = await this.#unlessSilent(url, {
         method: 'POST',
         headers,
         body: JSON.stringify(body),
@@ -165,29 +166,28 @@ export class Client {
     // A compressed body has other lengths and other ranges.
     const fixed = { 'accept-encoding': 'identity', ...this.#authorization(url) };
     const headers = { ...request.headers, ...fixed };
-    const sent = this.#send(url.href, { ...request, cache: 'no-store', headers });
-    return await this.#unlessSilent(sent, signal, 'the server could not be reached');
+    try {
+      return await this.#unlessSilent(url, { ...request, cache: 'no-store', headers });
+    } catch (cause) {
+      throw this.#broken(cause, signal, 'the server could not be reached');
+    }
   }
 
-  /** What `promise` gives; an error with a clear name when it fails or takes too long. */
-  async #unlessSilent<T>(promise: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
-    let stop = (): void => {};
-    const stopped = new Promise<never>((_, reject) => {
-      const timer = setTimeout(() => reject(silence()), longestSilence);
-      const aborted = (): void => reject(signal.reason);
-      signal.addEventListener('abort', aborted);
-      stop = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', aborted);
-      };
-    });
+  /** Sends a request, and takes it back when it is aborted or its answer does not come. */
+  async #unlessSilent(url: URL, request: Request): Promise<Reply> {
+    const { signal } = request;
+    const silent = new AbortController();
+    const timer = setTimeout(() => silent.abort(silence()), longestSilence);
+    const either = AbortSignal.any([signal, silent.signal]);
+    const sent = this.#send(url.href, { ...request, signal: either });
     try {
-      return await Promise.race([promise, stopped]);
+      return await waitUnlessAborted(sent, either);
     } catch (cause) {
-      throw this.#broken(cause, signal, what);
+      // An answer that comes too late would hold its connection.
+      sent.then(drop).catch(() => {});
+      throw cause;
     } finally {
-      stop();
-      promise.catch(() => {});
+      clearTimeout(timer);
     }
   }
 
@@ -219,6 +219,7 @@ export class Client {
   async #checked(response: Reply, remembered: boolean, signal: AbortSignal): Promise<Reply> {
     const { status } = response;
     if (status === 416) return response;
+    if (status === 206) await this.#refuseEncoded(response);
     if (status === 200 || status === 206) {
       await this.#refuseWebPage(response);
       return response;
@@ -226,6 +227,17 @@ export class Client {
     await drop(response);
     signal.throwIfAborted();
     throw this.#statusError(response, remembered);
+  }
+
+  /** A range of a compressed file is no range of the file. */
+  async #refuseEncoded(response: Reply): Promise<void> {
+    const encoding = response.headers.get('content-encoding') ?? 'identity';
+    if (/^(identity)?$/i.test(encoding.trim())) return;
+    await drop(response);
+    throw new FormatError(
+      `Fetching ${this.#address.label}: the server sends ranges of it compressed (${encoding}), which was ` +
+        'not asked for; download the file by hand and open the copy.',
+    );
   }
 
   async #refuseWebPage(response: Reply): Promise<void> {

@@ -1,5 +1,7 @@
 import { FormatError, UsageError } from '@rwkv-js/tensor';
-import { describe, expect, test } from 'vitest';
+import { globalAgent } from 'node:http';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   downloadNow,
   expectCached,
@@ -285,6 +287,19 @@ describe('a server that lies about length', () => {
     );
   });
 
+  test('and says it to HEAD alone is believed, and no connection is held', async () => {
+    await fetched((request, response) => {
+      if (request.method === 'HEAD') {
+        response.writeHead(200, { etag: '"1"', 'content-length': small.length }).end();
+        return;
+      }
+      response.writeHead(200, { etag: '"1"' });
+      response.write(small, () => response.end());
+    });
+    // One that waits for its answer to be read would keep the process from ending by itself.
+    await vi.waitFor(() => expect(globalAgent.sockets).toEqual({}));
+  });
+
   test('and says nothing of it is an error', async () => {
     await refused(
       (_, response) => {
@@ -527,6 +542,89 @@ describe('a hub', () => {
     const [found] = await downloadNow([address], { ...options, offline: true, refresh: true });
     expect(found?.sha256).toBe(sumOf(small));
   });
+});
+
+describe('a server that compresses what is not to be compressed', () => {
+  const words = new TextEncoder().encode('once upon a time '.repeat(20_000));
+
+  test.each([
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+    ['deflate', deflateSync],
+  ])('gives the whole all the same: %s', async (encoding, compress) => {
+    await fetched((request, response) => {
+      if (request.method === 'HEAD') {
+        response.writeHead(200, { etag: '"1"', 'content-length': words.length }).end();
+        return;
+      }
+      const headers = { etag: '"1"', 'content-encoding': encoding };
+      response.writeHead(200, headers).end(compress(words));
+    }, words);
+  });
+
+  test('is refused where it cuts the whole short or damages it', async () => {
+    for (const damage of [
+      (bytes: Buffer) => bytes.subarray(0, -50),
+      (bytes: Buffer) => bytes.fill(1, 300),
+    ]) {
+      await refused(
+        (request, response) => {
+          if (request.method === 'HEAD') {
+            response.writeHead(200, { etag: '"1"', 'content-length': small.length }).end();
+            return;
+          }
+          const headers = { etag: '"1"', 'content-encoding': 'gzip' };
+          response.writeHead(200, headers).end(damage(gzipSync(small)));
+        },
+        FormatError,
+        /connection ended/,
+      );
+    }
+  });
+
+  test('is refused for ranges, which are of something else then', async () => {
+    await refused(
+      serving(gzipSync(words), { etag: '"1"', 'content-encoding': 'gzip' }),
+      FormatError,
+      /sends ranges of it compressed \(gzip\)/,
+    );
+  });
+});
+
+test('a file that is asked for twice is fetched once', async () => {
+  const server = await testServer(serving(small));
+  const cache = await temporaryCache();
+  const address = `${server.origin}/m`;
+  const sum = sumOf(small);
+  const progress: HubProgress[] = [];
+  const files = await downloadNow([address, { address, sha256: sum }, `${server.origin}/./m`], {
+    cache,
+    progress: (one) => progress.push(one),
+  });
+  expect(files.map(({ sha256 }) => sha256)).toEqual([sum, sum, sum]);
+  expect(server.sentBytes).toBe(small.length);
+  expect(progress.at(-1)).toMatchObject({ totalBytes: small.length, loadedBytes: small.length });
+  const other = { address, sha256: '0'.repeat(64) };
+  await expect(downloadNow([{ address, sha256: sum }, other], { cache })).rejects.toThrow(
+    /asked for with the sha256 .* and with 0/,
+  );
+});
+
+test('a server that never answers is given up, and its connections with it', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const open = new Set<unknown>();
+  const server = await testServer(({ socket }) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    // The time that the client waits passes at once.
+    setImmediate(() => vi.advanceTimersByTime(31_000));
+  });
+  const fetching = downloadNow([`${server.origin}/m`], { cache: await temporaryCache() });
+  await expect(fetching).rejects.toThrow(/could not be reached \(nothing came for 30 seconds\)/);
+  expect(server.seen).toHaveLength(5);
+  vi.useRealTimers();
+  await vi.waitFor(() => expect(open.size).toBe(0));
 });
 
 test('a sum that is none is refused', async () => {

@@ -303,6 +303,8 @@ async function sizeByHead(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   const { response } = await client.send(url, {}, signal, 'HEAD');
+  // Its body is empty, and still holds the connection until it is let go.
+  await drop(response);
   return response.status === 200 ? contentLength(response) : undefined;
 }
 
