@@ -103,9 +103,9 @@ export async function folderStorage(folder: string): Promise<Storage> {
         if (at === join(at, '..')) return undefined;
       }
     },
-    async lock(key, signal, waiting) {
+    async lock(key, signal, waiting, name = 'lock') {
       await made(key);
-      return lockFile(path(key, 'lock'), signal, waiting);
+      return lockFile(path(key, name), signal, waiting);
     },
   };
 }

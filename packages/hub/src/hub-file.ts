@@ -51,9 +51,10 @@ export interface HubFile {
   /**
    * Begins what is made from the file, to be kept beside it. It counts when both are whole.
    *
-   * @throws what the storage throws, such as when there is no room.
+   * @param size bytes that it will have
+   * @throws UsageError when they do not fit beside the whole file; what the storage throws.
    */
-  derive(layout: string, version: number): Promise<DerivedData>;
+  derive(layout: string, version: number, size: number): Promise<DerivedData>;
   /**
    * Ends what is on its way; what came of it is kept, to go on with later. A slow disk is not waited
    * for: what it still has to take goes on by itself. Idempotent.
@@ -153,9 +154,9 @@ function cachedFile(data: CachedData, { address, progress, settings }: OpenFile)
     async derived(layout, version) {
       return openDerived(storage, await keyOf(address), { sha256: content, layout, version });
     },
-    async derive(layout, version) {
+    derive(layout, version, needed) {
       const sum = async (): Promise<string> => content;
-      return makeDerived(storage, await keyOf(address), { sum, layout, version });
+      return makeDerived(storage, address, { sum, layout, version, needed });
     },
     close: () => (closing ??= data.close()),
   };
@@ -281,9 +282,11 @@ async function remoteFile(
       return signal ? await waitUnlessAborted(whole(), signal) : await whole();
     },
     derived: async () => undefined,
-    async derive(layout, version) {
+    derive(layout, version, bytes) {
       const sum = async (): Promise<string> => (await whole()).sha256;
-      return makeDerived(settings.cache.storage, await keyOf(address), { sum, layout, version });
+      // The file comes first: what is made from it must not take its room.
+      const needed = bytes + size - part.have.total;
+      return makeDerived(settings.cache.storage, address, { sum, layout, version, needed });
     },
     async close() {
       await atMost(longestClose, end(closedError(label), 'close'));

@@ -41,7 +41,9 @@ export function memoryStorage(): Storage {
       return file;
     },
     async nameData(key, from, to) {
-      files.set(at(key, to), files.get(at(key, from))!);
+      const file = files.get(at(key, from));
+      if (!file) throw new Error('it was deleted meanwhile');
+      files.set(at(key, to), file);
       files.delete(at(key, from));
       return to;
     },
@@ -63,23 +65,24 @@ export function memoryStorage(): Storage {
     async free() {
       return undefined;
     },
-    async lock(key, signal, waiting) {
+    async lock(key, signal, waiting, name = 'lock') {
+      const path = at(key, name);
       for (;;) {
-        const held = locks.get(key);
-        if (!held) return take(key);
+        const held = locks.get(path);
+        if (!held) return take(path);
         await waiting();
         await waitUnlessAborted(held, signal);
       }
     },
   };
 
-  function take(key: string): Lock {
+  function take(path: string): Lock {
     let free = (): void => {};
     const held = new Promise<void>((resolve) => (free = resolve));
-    locks.set(key, held);
+    locks.set(path, held);
     return {
       async release() {
-        if (locks.get(key) === held) locks.delete(key);
+        if (locks.get(path) === held) locks.delete(path);
         free();
       },
     };

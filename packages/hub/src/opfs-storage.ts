@@ -83,10 +83,11 @@ export async function opfsStorage(): Promise<Storage> {
       const { quota, usage } = await navigator.storage.estimate();
       return quota === undefined ? undefined : Math.max(0, quota - (usage ?? 0));
     },
-    async lock(key, signal, waiting) {
+    async lock(key, signal, waiting, name) {
+      const all = name === undefined ? key : `${key}/${name}`;
       for (;;) {
         signal.throwIfAborted();
-        const lock = await tryLock(`rwkv-js cache ${key}`);
+        const lock = await tryLock(`rwkv-js cache ${all}`);
         if (lock) return lock;
         await waiting();
         await wait(lookEvery, signal);

@@ -3,7 +3,9 @@ import type { Address } from './address.ts';
 import { ByteRanges } from './byte-ranges.ts';
 import { contentPrefix, makingPrefix, wholeName } from './data-names.ts';
 import { entryText, type EntryFacts } from './entry.ts';
+import { removeUnfinished } from './derived-data.ts';
 import { codeOf, messageOf } from './failures.ts';
+import { noRoom } from './no-room.ts';
 import { isRecord, type Version } from './remote-file.ts';
 import { sumHere, type RunningSum } from './running-sum.ts';
 import { sha256 } from './sha256.ts';
@@ -87,7 +89,7 @@ export class Part {
     if (left === undefined) await storage.remove(key, name);
     const needed = version.size - (left?.total ?? 0);
     const free = await storage.free();
-    if (free !== undefined && free < needed) throw full(storage, address, needed, free);
+    if (free !== undefined && free < needed) throw noRoom(storage, address, needed, free);
     const data = await storage
       .writeData(key, name, left ?? new ByteRanges())
       .catch(async (cause) => {
@@ -192,6 +194,7 @@ export class Part {
         name.startsWith(makingPrefix);
       if (!kept) await storage.remove(this.#key, name).catch(() => {});
     }
+    await removeUnfinished(storage, this.#key).catch(() => {});
     return facts;
   }
 
@@ -278,14 +281,6 @@ function parseJournal(text: string): Journal | undefined {
 const isSize = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Number(value) >= 0;
 
-function full(storage: Storage, address: Address, needed: number, free?: number): UsageError {
-  const there = free === undefined ? '' : ` and ${free} are free`;
-  return new UsageError(
-    `Caching ${address.label} in ${storage.place}: ${needed} more bytes are needed${there}; ` +
-      'delete other entries of the cache or make room.',
-  );
-}
-
 async function writingError(
   storage: Storage,
   address: Address,
@@ -295,12 +290,12 @@ async function writingError(
   if (cause instanceof UsageError || cause instanceof FormatError) return cause;
   const code = codeOf(cause) ?? '';
   if (['ENOSPC', 'EDQUOT', 'QuotaExceededError'].includes(code)) {
-    return full(storage, address, needed);
+    return noRoom(storage, address, needed);
   }
   // Where several writes meet the end of the room, browsers name it for one of them only, and their
   // estimate comes late: so the bytes are named below too.
   const free = await storage.free().catch(() => undefined);
-  if (free !== undefined && free < needed) return full(storage, address, needed, free);
+  if (free !== undefined && free < needed) return noRoom(storage, address, needed, free);
   return new UsageError(
     `Caching ${address.label} in ${storage.place}: it cannot be written (${messageOf(cause)}); ` +
       `${needed} more bytes are needed, and there may be no room: delete other entries of the cache.`,

@@ -40,8 +40,15 @@ export interface Storage {
   /**
    * Waits until nobody else holds the key, in this process or another. `waiting` is called now and
    * then meanwhile.
+   *
+   * @param name of a lock of its own in the key's folder; otherwise that of the key
    */
-  lock(key: string, signal: AbortSignal, waiting: () => Promise<void>): Promise<Lock>;
+  lock(
+    key: string,
+    signal: AbortSignal,
+    waiting: () => Promise<void>,
+    name?: string,
+  ): Promise<Lock>;
 }
 
 export interface StoredData {

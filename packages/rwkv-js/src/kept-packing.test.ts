@@ -1,4 +1,4 @@
-import { openFiles, openMemoryCache, type Cache, type HubFile } from '@rwkv-js/hub';
+import { Cache, openFiles, openMemoryCache, type HubFile } from '@rwkv-js/hub';
 import { rwkv7Entries, weightsIn } from '@rwkv-js/language';
 import { isPacked, viewBytes, type WeightSource } from '@rwkv-js/tensor';
 import { randomWeights } from '@rwkv-js/testing';
@@ -21,12 +21,21 @@ const original = randomWeights(
   ),
 );
 
-async function bytesOf(source: WeightSource): Promise<Uint8Array> {
+/** Names in the cache of what did not come to an end. */
+async function leftIn({ storage }: Cache): Promise<readonly string[]> {
+  const names = await Promise.all((await storage.keys()).map((key) => storage.names(key)));
+  return names.flatMap((one) => [...one.keys()]).filter((name) => /making|packed/.test(name));
+}
+
+async function bytesOf(
+  source: WeightSource,
+  more: Parameters<typeof encodeSafetensors>[0] = [],
+): Promise<Uint8Array> {
   const tensors = Array.from(source.tensors, async ([name, entry]) => {
     if (isPacked(entry.dtype)) throw new Error('plain tensors are written');
     return { name, ...entry, data: viewBytes(entry.dtype, await source.read(name)) };
   });
-  return encodeSafetensors(await Promise.all(tensors));
+  return encodeSafetensors([...(await Promise.all(tensors)), ...more]);
 }
 
 /** Answers every request out of `bytes`. */
@@ -115,6 +124,91 @@ describe('the packing of a fetched model', () => {
       `Keeping the q4 weights of ${address} in the cache: there is no room; ` +
         'they are packed again at the next load.',
     ]);
+  });
+
+  test('is of no weight where a tensor that the model does not take cannot be packed', async () => {
+    const cache = openMemoryCache();
+    const unused = { name: 'other.ffn.key.weight', dtype: 'f32', shape: [32, 32] } as const;
+    const bytes = await bytesOf(original, [{ ...unused, data: new Float32Array(1024).fill(NaN) }]);
+    const hub = { cache, fetch: serving(bytes), warn };
+    await using device = await openDevice('cpu');
+    warnings.length = 0;
+    await using model = await loadModel(address, { device, format: 'q4', hub });
+    const session = model.session();
+    await session.feed([1]);
+    expect((await session.logits()).length).toBe(64);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^Keeping the q4 weights of .* is not a finite number.* packed again/),
+    ]);
+    const [entry] = await cache.list();
+    expect(entry).toMatchObject({ whole: true });
+    expect(await leftIn(cache)).toEqual([]);
+  });
+
+  test('is not begun where it would take the room of the file', async () => {
+    const bytes = await bytesOf(original);
+    const storage = openMemoryCache().storage;
+    const cache = new Cache({ ...storage, free: async () => bytes.length }, warn);
+    warnings.length = 0;
+    const { read } = await packed(await opened(cache, bytes));
+    expect(read.size).toBe(original.tensors.size);
+    expect(warnings).toEqual([expect.stringMatching(/^Keeping .* more bytes are needed and/)]);
+    expect(await cache.list()).toMatchObject([{ whole: true }]);
+  });
+
+  test('in two formats at once keeps both', async () => {
+    const cache = openMemoryCache();
+    const bytes = await bytesOf(original);
+    await (await opened(cache, bytes)).complete();
+    warnings.length = 0;
+    const formats = ['q4', 'q8', 'q4'] as const;
+    await Promise.all(formats.map(async (format) => packed(await opened(cache, bytes), format)));
+    expect(warnings).toEqual([]);
+    for (const format of formats) {
+      expect((await packed(await opened(cache, bytes), format)).now).toEqual([]);
+    }
+  });
+
+  test('ends with the signal, and leaves nothing', async () => {
+    const cache = openMemoryCache();
+    const file = await opened(cache, await bytesOf(original));
+    await file.complete();
+    const source = await openWeights(file);
+    const weights = weightsIn('q4', source);
+    const controller = new AbortController();
+    const slow: WeightSource = {
+      ...weights,
+      async read(name, options) {
+        controller.abort();
+        options?.signal?.throwIfAborted();
+        return weights.read(name, options);
+      },
+    };
+    warnings.length = 0;
+    const kept = await keptPacking(slow, source, { file, format: 'q4', warn });
+    await expect(kept.keep(controller.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    expect(warnings).toEqual([]);
+    expect(await leftIn(cache)).toEqual([]);
+  });
+
+  test('that loses bytes while it is read is an error', async () => {
+    const cache = openMemoryCache();
+    const bytes = await bytesOf(original);
+    await packed(await opened(cache, bytes));
+    const file = await opened(cache, bytes);
+    const cut: HubFile = {
+      ...file,
+      async derived(layout, version) {
+        const known = (await file.derived(layout, version))!;
+        return {
+          ...known,
+          size: known.size,
+          read: async () => new Uint8Array(3),
+          close: async () => {},
+        };
+      },
+    };
+    await expect(packed(cut)).rejects.toThrow(/were kept in the cache and 3 are there/);
   });
 
   test('gives loadModel the same model', async () => {

@@ -1,12 +1,16 @@
 import type { DerivedData, HubFile } from '@rwkv-js/hub';
 import { packingVersion, type WeightFormat } from '@rwkv-js/language';
-import { byteLength, isPacked, type WeightSource } from '@rwkv-js/tensor';
+import { byteLength, FormatError, isPacked, type WeightSource } from '@rwkv-js/tensor';
 
 /** Weights whose packing is kept beside the file that they are packed from. */
 export interface KeptPacking {
   readonly weights: WeightSource;
-  /** Call when all was read: keeps what was packed. */
-  keep(): Promise<void>;
+  /**
+   * Call when all was read: keeps what was packed.
+   *
+   * @throws the signal's reason
+   */
+  keep(signal?: AbortSignal): Promise<void>;
   /** Drops what was not kept. Idempotent. */
   discard(): Promise<void>;
 }
@@ -33,7 +37,8 @@ export async function keptPacking(
     places.set(name, { position: size, length });
     size += length;
   }
-  const known = await file.derived(format, packingVersion);
+  // What cannot be read is packed again.
+  const known = await file.derived(format, packingVersion).catch(() => undefined);
   if (known?.size === size) {
     return {
       weights: {
@@ -44,7 +49,11 @@ export async function keptPacking(
           options?.signal?.throwIfAborted();
           const bytes = await known.read(place.position, place.length);
           options?.signal?.throwIfAborted();
-          return bytes;
+          if (bytes.length === place.length) return bytes;
+          throw new FormatError(
+            `Reading the ${format} weights of ${file.label}: ${place.length} bytes of ${name} were kept in ` +
+              `the cache and ${bytes.length} are there; something else changes it, load it again.`,
+          );
         },
         async close() {
           await known.close();
@@ -60,12 +69,13 @@ export async function keptPacking(
 
   const missing = new Map(places);
   let making: DerivedData | undefined;
-  const attempt = async (step: () => Promise<void>): Promise<void> => {
+  const attempt = async (step: () => Promise<void>, signal?: AbortSignal): Promise<void> => {
     try {
       await step();
     } catch (cause) {
       await making?.discard().catch(() => {});
       making = undefined;
+      if (signal?.aborted) return;
       warn(
         `Keeping the ${format} weights of ${file.label} in the cache: ${reason(cause)}; ` +
           'they are packed again at the next load.',
@@ -73,7 +83,7 @@ export async function keptPacking(
     }
   };
   await attempt(async () => {
-    making = await file.derive(format, packingVersion);
+    making = await file.derive(format, packingVersion, size);
   });
   const read: WeightSource['read'] = async (name, options) => {
     const bytes = await weights.read(name, options);
@@ -86,10 +96,13 @@ export async function keptPacking(
   };
   return {
     weights: { ...weights, read },
-    async keep() {
-      // What the model does not take, so that whoever takes it finds all.
-      for (const name of missing.keys()) if (making) await read(name);
-      await attempt(async () => making?.finish());
+    async keep(signal) {
+      await attempt(async () => {
+        // What the model does not take, so that whoever takes it finds all. It may be no good: the model is.
+        for (const name of missing.keys()) if (making) await read(name, { signal });
+        await making?.finish();
+      }, signal);
+      signal?.throwIfAborted();
     },
     discard: async () => making?.discard(),
   };

@@ -127,7 +127,7 @@ export async function loadModel(
     });
     try {
       await files.complete();
-      await kept?.keep();
+      await kept?.keep(signal);
       return model;
     } catch (error) {
       await model.dispose();
