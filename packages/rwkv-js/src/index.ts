@@ -93,7 +93,7 @@ export { loadModel, type LoadModelOptions, type LoadModelProgress } from './load
 export { type AdapterFile } from './with-adapters.ts';
 export { formatCandidates, type DeviceCandidate } from './choose-device.ts';
 export { deviceNames, listDevices, openDevice, type OpenDeviceOptions } from './open-device.ts';
-export { modelAddresses } from './model-parts.ts';
+export { isIndexAddress, modelAddresses } from './model-parts.ts';
 export { openWeights, type InputOptions } from './open-input.ts';
 export { openTokenizer, tokenizerFor } from './open-tokenizer.ts';
 export { readStatistics, writeStatistics } from './statistics-file.ts';

@@ -1,5 +1,5 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { download, modelAddresses } from 'rwkv-js';
+import { download, isIndexAddress, modelAddresses } from 'rwkv-js';
 import { formatBytes, printable } from '../format.ts';
 import { print, type Io } from '../io.ts';
 import { examples, jsonOption } from '../options.ts';
@@ -35,8 +35,7 @@ export function pullCommand(io: Io): CommandUnknownOpts {
       // An index is looked at anew first: it says what else there is to fetch.
       const all: string[] = [];
       for (const address of addresses) {
-        if (/\.index\.json(?:[?#]|$)/.test(address))
-          await download([address], { refresh: true, signal });
+        if (isIndexAddress(address)) await download([address], { refresh: true, signal });
         all.push(...(await modelAddresses(address, { signal })));
       }
       using bar = showProgress(io.stderr, { doing: 'Fetching', unit: 'MB', scale: 1e6 });
