@@ -64,7 +64,12 @@ export async function measure(
     for (const slots of new Set(measures.map((one) => one.slots))) {
       const mine = measures.filter((one) => one.slots === slots);
       const programs = mine.map(({ tokens }) =>
-        recordStep(config, dtypes, { tokens, slots, rows: slots }),
+        recordStep(config, dtypes, {
+          tokens,
+          slots,
+          rows: slots,
+          activations: device.kernels.activations,
+        }),
       );
       const started = performance.now();
       let peak = 0;

@@ -10,7 +10,7 @@ import {
   square,
   timeMix7Project,
 } from '@rwkv-js/core';
-import { f32, rewrite, UsageError, type Program, type Value } from '@rwkv-js/tensor';
+import { f32, isPacked, rewrite, UsageError, type Program, type Value } from '@rwkv-js/tensor';
 
 /** Names of the two parameters that an adapter has for a matrix. */
 export function factorNames(matrix: string, adapter: number): { down: string; up: string } {
@@ -32,12 +32,25 @@ export function adaptedProgram(
 ): Program {
   // The rows that were quantised: what an adapter adds is small, and is computed from them as they were.
   const exact = new Map<Value, Value>();
-  return rewrite(program, ({ definition, attributes, inputs: ids }, inputs) => {
+  return rewrite(program, ({ definition, attributes, inputs: ids, outputs: made }, inputs) => {
     if (definition === quantize.definition) {
       const [rows] = inputs as readonly [Value];
       const quantized = quantize(rows);
       exact.set(quantized, rows);
       return [quantized];
+    }
+    if (attributes['quantized']) {
+      // Rows that are quantised where they are made are made first here, as an adapter takes them.
+      const outputs = inputs[0]!.recorder.apply(definition, inputs, {
+        ...attributes,
+        quantized: undefined,
+      });
+      return outputs.map((rows, i) => {
+        if (!isPacked(program.values[made[i]!]!.spec.dtype)) return rows;
+        const quantized = quantize(rows);
+        exact.set(quantized, rows);
+        return quantized;
+      });
     }
     const names = ids.map((id) => {
       const { kind, name } = program.values[id]!;

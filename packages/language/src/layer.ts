@@ -28,6 +28,8 @@ export interface Layer {
    * and the device multiplies integers.
    */
   activations(x: Value, weights: readonly Value[]): Value;
+  /** Whether a product with these weights takes quantised rows: for what can give its result so at once. */
+  takesQuantized(weights: readonly Value[]): boolean;
   /** Matrices that are to be joined: in the file's dtype where it is the same for all, else in f32. */
   matrices(shapes: Readonly<Record<string, readonly number[]>>): readonly Value[];
   /** Whether the file has this parameter. */
@@ -83,8 +85,15 @@ export function asActivations(
   weights: readonly Value[],
   activations: KernelTable['activations'],
 ): Value {
+  return takesQuantized(weights, activations) ? quantize(x) : x;
+}
+
+function takesQuantized(
+  weights: readonly Value[],
+  activations: KernelTable['activations'],
+): boolean {
   const integers = weights.every(({ dtype }) => isPacked(dtype) && dtype.axis === -1);
-  return activations === 'q8' && integers ? quantize(x) : x;
+  return activations === 'q8' && integers;
 }
 
 /** Dtype of each tensor of a file, by name. */
@@ -125,6 +134,7 @@ export function makeLayer(source: LayerSource, index: number): Layer {
       return linear(layer.activations(x, [weight]), weight);
     },
     activations: (x, weights) => asActivations(x, weights, activations),
+    takesQuantized: (weights) => takesQuantized(weights, activations),
     has: (name) => dtypes.has(full(name)),
     state: (name, shape, fill) =>
       recorder.state(`state.${index}.${name}`, f32(slots, ...shape), fill),

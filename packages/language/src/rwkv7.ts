@@ -1,5 +1,6 @@
 import {
   concat,
+  linear,
   linearOfSparse,
   linearSquaredRelu,
   normShiftMix,
@@ -31,22 +32,14 @@ export function rwkv7(): LayerHalves {
     const ranks = ranksOf(layer);
     const { down, up } = lowRankFactors(layer, ranks);
 
-    const [x, mixed] = begin(
-      stream,
-      layer,
-      'ln1',
-      'att_x',
-      'att.x_r att.x_w att.x_k att.x_v att.x_a att.x_g',
-    );
     const [receptance, key, values] = ['receptance', 'key', 'value'].map(project);
-    const [r, k, value, low] = timeMix7Project(
-      layer.activations(mixed, [receptance!, key!, values!, down]),
-      receptance!,
-      key!,
-      values!,
-      down,
-      ranks,
-    );
+    const [x, mixed] = begin(stream, layer, {
+      norm: 'ln1',
+      state: 'att_x',
+      mixes: 'att.x_r att.x_w att.x_k att.x_v att.x_a att.x_g',
+      weights: [receptance!, key!, values!, down],
+    });
+    const [r, k, value, low] = timeMix7Project(mixed, receptance!, key!, values!, down, ranks);
     const biases = rows(layer, ranks.v > 0 ? 'att.w0 att.a0 att.v0' : 'att.w0 att.a0');
     const mixIn = ranks.v > 0 ? firstValue : undefined;
     const [decay, rate, v, gate] = timeMix7Raise([low, up, biases, value, mixIn], ranks);
@@ -54,43 +47,46 @@ export function rwkv7(): LayerHalves {
 
     const vectors = rows(layer, 'att.k_k att.k_a att.r_k att.ln_x.weight att.ln_x.bias');
     const state = layer.state('wkv', [heads, headSize, headSize]);
-    const epsilon = { epsilon: groupNormEpsilon };
-    const [y, next] = timeMix7Recur(
-      r,
-      decay,
-      k,
-      v,
-      rate,
-      gate,
-      vectors,
-      state,
-      layer.offsets,
-      epsilon,
-    );
+    const output = layer.matrix('att.output.weight', width, attentionWidth);
+    const [y, next] = timeMix7Recur(r, decay, k, v, rate, gate, vectors, state, layer.offsets, {
+      epsilon: groupNormEpsilon,
+      ...(layer.takesQuantized([output]) && { quantized: true }),
+    });
     layer.update(state, next);
-    return { x, delta: layer.project(y, 'att.output.weight', width, attentionWidth) };
+    return { x, delta: linear(y, output) };
   }
 
   function channelMix(stream: Stream, layer: Layer): Stream {
     const { width, feedForwardWidth } = layer.config;
-    const [x, mixed] = begin(stream, layer, 'ln2', 'ffn_x', 'ffn.x_k');
-    const input = reshape(mixed, { shape: x.shape });
     const key = layer.matrix('ffn.key.weight', feedForwardWidth, width);
     const value = layer.matrix('ffn.value.weight', width, feedForwardWidth);
-    const hidden = linearSquaredRelu(layer.activations(input, [key]), key);
+    const [x, mixed] = begin(stream, layer, {
+      norm: 'ln2',
+      state: 'ffn_x',
+      mixes: 'ffn.x_k',
+      weights: [key],
+    });
+    const hidden = linearSquaredRelu(reshape(mixed, { shape: x.shape }), key);
     return { x, delta: linearOfSparse(hidden, value) };
   }
 
   return { timeMix, channelMix };
 }
 
+/** What the beginnings of the halves differ in. */
+interface Beginning {
+  readonly norm: string;
+  readonly state: string;
+  readonly mixes: string;
+  /** What the mixed rows are multiplied with. */
+  readonly weights: readonly Value[];
+}
+
 /** The beginning of both halves: what was left is added, normalised, and mixed with the token before. */
 function begin(
   { x, delta }: Stream,
   layer: Layer,
-  norm: string,
-  stateName: string,
-  mixes: string,
+  { norm, state: stateName, mixes, weights }: Beginning,
 ): readonly [x: Value, mixed: Value] {
   const { width } = layer.config;
   const state = layer.state(stateName, [width]);
@@ -98,7 +94,7 @@ function begin(
   const bias = layer.vector(`${norm}.bias`, width);
   const [sum, mixed, next] = normShiftMix(
     [x, weight, bias, rows(layer, mixes), state, layer.offsets, delta],
-    { epsilon: layerNormEpsilon },
+    { epsilon: layerNormEpsilon, ...(layer.takesQuantized(weights) && { quantized: true }) },
   );
   layer.update(state, next);
   return [sum, mixed];

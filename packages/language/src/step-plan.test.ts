@@ -47,8 +47,8 @@ describe('the plan of a step', () => {
       (line) => line.includes('linearOfSparse') && line.includes('blocks.1'),
     );
     expect(lines.slice(from, to + 1).join('\n')).toMatchInlineSnapshot(`
-      "  %116: f32[1, 16], %117: f32[6, 1, 16], %118: f32[1, 16] -> state.1.att_x = normShiftMix(%78, blocks.1.ln1.weight, blocks.1.ln1.bias, %115, state.1.att_x, offsets, %85, epsilon=0.00001)
-        %122: f32[1, 16], %123: f32[1, 16], %124: f32[1, 16], %125: f32[1, 18] = timeMix7Project(%117, blocks.1.att.receptance.weight, blocks.1.att.key.weight, blocks.1.att.value.weight, %94, w=3, a=4, v=5, g=6)
+      "  %119: f32[1, 16], %120: f32[6, 1, 16], %121: f32[1, 16] -> state.1.att_x = normShiftMix(%80, blocks.1.ln1.weight, blocks.1.ln1.bias, %118, state.1.att_x, offsets, %85, epsilon=0.00001)
+        %122: f32[1, 16], %123: f32[1, 16], %124: f32[1, 16], %125: f32[1, 18] = timeMix7Project(%120, blocks.1.att.receptance.weight, blocks.1.att.key.weight, blocks.1.att.value.weight, %94, w=3, a=4, v=5, g=6)
         %127: f32[1, 16] = reshape(blocks.1.att.w0, shape=[1, 16])
         %129: f32[1, 16] = reshape(blocks.1.att.a0, shape=[1, 16])
         %131: f32[1, 16] = reshape(blocks.1.att.v0, shape=[1, 16])
@@ -60,13 +60,13 @@ describe('the plan of a step', () => {
         %144: f32[1, 16] = reshape(blocks.1.att.ln_x.weight, shape=[1, 16])
         %146: f32[1, 16] = reshape(blocks.1.att.ln_x.bias, shape=[1, 16])
         %147: f32[5, 16] = concat(%138, %140, %142, %144, %146, axis=0)
-        %149: f32[1, 16], %150: f32[1, 2, 8, 8] -> state.1.wkv = timeMix7Recur(%122, %133, %123, %135, %134, %136, %147, state.1.wkv, offsets, epsilon=0.00064)
-        %152: f32[1, 16] = linear(%149, blocks.1.att.output.weight)
-        %157: f32[1, 16] = reshape(blocks.1.ffn.x_k, shape=[1, 16])
-        %158: f32[1, 16] = concat(%157, axis=0)
-        %159: f32[1, 16], %160: f32[1, 1, 16], %161: f32[1, 16] -> state.1.ffn_x = normShiftMix(%116, blocks.1.ln2.weight, blocks.1.ln2.bias, %158, state.1.ffn_x, offsets, %152, epsilon=0.00001)
-        %162: f32[1, 16] = reshape(%160, shape=[1, 16])
-        %165: f32[1, 64] = linearSquaredRelu(%162, blocks.1.ffn.key.weight)
+        %150: f32[1, 16], %151: f32[1, 2, 8, 8] -> state.1.wkv = timeMix7Recur(%122, %133, %123, %135, %134, %136, %147, state.1.wkv, offsets, epsilon=0.00064)
+        %152: f32[1, 16] = linear(%150, blocks.1.att.output.weight)
+        %159: f32[1, 16] = reshape(blocks.1.ffn.x_k, shape=[1, 16])
+        %160: f32[1, 16] = concat(%159, axis=0)
+        %161: f32[1, 16], %162: f32[1, 1, 16], %163: f32[1, 16] -> state.1.ffn_x = normShiftMix(%119, blocks.1.ln2.weight, blocks.1.ln2.bias, %160, state.1.ffn_x, offsets, %152, epsilon=0.00001)
+        %164: f32[1, 16] = reshape(%162, shape=[1, 16])
+        %165: f32[1, 64] = linearSquaredRelu(%164, blocks.1.ffn.key.weight)
         %166: f32[1, 16] = linearOfSparse(%165, blocks.1.ffn.value.weight)"
     `);
   });

@@ -1,5 +1,13 @@
 import { add, linear, negate } from '@rwkv-js/core';
-import { allocateStates, f16, f32, record, UsageError } from '@rwkv-js/tensor';
+import {
+  allocateStates,
+  convert,
+  elementCount,
+  f16,
+  f32,
+  record,
+  UsageError,
+} from '@rwkv-js/tensor';
 import { expect, test } from 'vitest';
 import { describeOn, openForTests } from '../test/adapter.ts';
 
@@ -30,6 +38,27 @@ describeOn(opened, 'the WebGPU device', (device) => {
     expect(await device.read(half)).toEqual(Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x4400, 0x4500));
     await expect(device.read(half, { start: 1, count: 2 })).rejects.toThrow(/in pairs/);
     half.dispose();
+  });
+
+  test('a matrix by columns is written and read as its rows, and taken whole', async () => {
+    for (const spec of [f16(5, 3), f32(4, 6)]) {
+      const matrix = device.allocate(spec, { layout: 'columns' });
+      const numbers = Float32Array.from({ length: elementCount(spec.shape) }, (_, i) => i - 4);
+      device.write(matrix, numbers);
+      const read = await device.read(matrix);
+      expect(convert(read, spec.dtype as 'f16' | 'f32', 'f32')).toEqual(numbers);
+      expect(() => device.write(matrix, numbers.subarray(0, 2), { start: 0, count: 2 })).toThrow(
+        /columns; .* taken whole/,
+      );
+      const rows = device.allocate(spec);
+      expect(() => device.copy(matrix, rows, { start: 0, count: numbers.length }, 0)).toThrow(
+        /one dtype and layout/,
+      );
+      rows.dispose();
+      matrix.dispose();
+    }
+    expect(() => device.allocate(f32(2, 3, 4), { layout: 'columns' })).toThrow(UsageError);
+    expect(() => device.allocate(f32(2, 3), { layout: 'panels' })).toThrow(UsageError);
   });
 
   test('outputs are those of the last run that was queued', async () => {

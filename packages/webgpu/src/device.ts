@@ -24,13 +24,15 @@ import {
   type Program,
   type TensorSpec,
 } from '@rwkv-js/tensor';
-import { WebGpuExecutable, type BufferPart, type WebGpuQueue } from './executable.ts';
-import type { Capabilities } from './kernel.ts';
+import { WebGpuExecutable, type BufferPart, type Parts, type WebGpuQueue } from './executable.ts';
+import { boundBytes, type Capabilities } from './kernel.ts';
+import { columns, fitsLayout, specInMemory } from './layouts.ts';
 import { Pipelines } from './pipelines.ts';
 import { Profile } from './profile.ts';
 import { measureRoof } from './roof.ts';
 import { webGpuKernels } from './table.ts';
 import { WebGpuTensor } from './tensor.ts';
+import { transposeBetween } from './transposer.ts';
 
 /**
  * Dispatches that an adapter is handed first when it has no work: it begins while the rest is still being
@@ -64,6 +66,9 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   #error: DeviceError | undefined;
   /** True from a run until something was read: the adapter has work. */
   #isBusy = false;
+  /** The executable that ran last, and the same where it ran twice on end: it will run again. */
+  #latest: WebGpuExecutable | undefined;
+  #repeated: WebGpuExecutable | undefined;
   #disposed = false;
   #disposing: Promise<void> | undefined;
 
@@ -102,10 +107,10 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   allocate(spec: TensorSpec, options: { layout?: string; label?: string } = {}): DeviceTensor {
     this.check();
     const { label = formatSpec(spec), layout = 'row-major' } = options;
-    if (layout !== 'row-major' || !isShape(spec.shape)) {
+    if (!isShape(spec.shape) || !fitsLayout(spec, layout)) {
       throw new UsageError(
         `device webgpu cannot allocate '${label}' as ${formatSpec(spec)} ${layout}; ` +
-          'it keeps tensors row-major, and sizes are whole numbers from 0',
+          'it has the layouts of its kernel table, and sizes are whole numbers from 0',
       );
     }
     const buffer = this.createBuffer(this.kernels.memory.byteLength(spec), label);
@@ -128,6 +133,10 @@ export class WebGpuDevice implements Device, WebGpuQueue {
     }
     this.run(() => {
       const bytes = bytesOf(data, dtype);
+      if (tensor.layout === columns) {
+        this.#writeColumns(tensor.spec, buffer, bytes);
+        return;
+      }
       const whole = bytes.byteLength - (bytes.byteLength % 4);
       const { queue } = this.gpu;
       if (whole > 0) queue.writeBuffer(buffer, start * size, bytes, 0, whole);
@@ -140,23 +149,46 @@ export class WebGpuDevice implements Device, WebGpuQueue {
 
   async read(tensor: DeviceTensor, range?: ElementRange): Promise<HostArray> {
     const { buffer, start, count, size } = this.#range(tensor, range, 'read');
-    const part = {
-      buffer,
-      byteOffset: start * size,
-      byteLength: Math.ceil((count * size) / 4) * 4,
-    };
-    const [bytes] = await this.readBytes([part]);
     const { dtype } = tensor.spec;
+    const byteCount = Math.ceil((count * size) / 4) * 4;
+    const isTurned = tensor.layout === columns && count > 0;
+    const rows = isTurned ? this.#rowsOf(tensor.spec, buffer) : buffer;
+    const reading = this.readBytes([
+      { buffer: rows, byteOffset: start * size, byteLength: byteCount },
+    ]);
+    if (isTurned) rows.destroy();
+    const [bytes] = await reading;
     return isPacked(dtype) ? bytes!.slice(0, count) : viewBytes(dtype, bytes!).slice(0, count);
+  }
+
+  /** Writes a matrix that lies by columns: its rows are brought to the adapter and turned there. */
+  #writeColumns(spec: TensorSpec, target: GPUBuffer, bytes: Uint8Array<ArrayBuffer>): void {
+    if (bytes.byteLength === 0) return;
+    const rows = this.gpu.createBuffer({
+      size: boundBytes(spec),
+      usage: GPUBufferUsage.STORAGE,
+      mappedAtCreation: true,
+    });
+    new Uint8Array(rows.getMappedRange()).set(bytes);
+    rows.unmap();
+    transposeBetween(this, spec, { source: rows, target });
+    rows.destroy();
+  }
+
+  /** The rows of a matrix that lies by columns, in a buffer that the caller destroys. */
+  #rowsOf(spec: TensorSpec, source: GPUBuffer): GPUBuffer {
+    const rows = this.createBuffer(boundBytes(spec), 'rows');
+    transposeBetween(this, specInMemory(spec, columns), { source, target: rows });
+    return rows;
   }
 
   copy(from: DeviceTensor, to: DeviceTensor, fromRange: ElementRange, toStart: number): void {
     const source = this.#range(from, fromRange, 'copy');
     const target = this.#range(to, { start: toStart, count: source.count }, 'copy');
-    if (!sameDType(from.spec.dtype, to.spec.dtype)) {
+    if (!sameDType(from.spec.dtype, to.spec.dtype) || from.layout !== to.layout) {
       throw new UsageError(
-        `copy from '${from.label}' ${formatSpec(from.spec)} to '${to.label}' ` +
-          `${formatSpec(to.spec)}: both must have one dtype`,
+        `copy from '${from.label}' ${formatSpec(from.spec)} ${from.layout} to '${to.label}' ` +
+          `${formatSpec(to.spec)} ${to.layout}: both must have one dtype and layout`,
       );
     }
     this.run(() => {
@@ -266,6 +298,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
       at += bytes;
     }
     this.gpu.queue.submit([encoder.finish()]);
+    this.#repeated?.prepare({ first: firstPart, most: this.#submitEvery });
     try {
       await target.mapAsync(GPUMapMode.READ);
     } catch (cause) {
@@ -281,9 +314,11 @@ export class WebGpuDevice implements Device, WebGpuQueue {
     return parts.map((part) => all.slice(at, (at += part.byteLength)));
   }
 
-  nextParts(): { readonly first: number; readonly most: number } {
+  partsFor(executable: WebGpuExecutable): Parts {
     const first = this.#isBusy ? Infinity : firstPart;
     this.#isBusy = true;
+    this.#repeated = this.#latest === executable ? executable : undefined;
+    this.#latest = executable;
     return { first, most: this.#submitEvery };
   }
 
@@ -338,10 +373,10 @@ export class WebGpuDevice implements Device, WebGpuQueue {
         `cannot ${doing} elements ${start} to ${start + count} of '${tensor.label}'; it has ${total}`,
       );
     }
-    if (packed && count !== total) {
+    if ((packed || tensor.layout !== 'row-major') && count !== total) {
       throw new UsageError(
-        `cannot ${doing} a part of '${tensor.label}' ${formatSpec(tensor.spec)}; ` +
-          `packed tensors are taken whole, as ${total} bytes`,
+        `cannot ${doing} a part of '${tensor.label}' ${formatSpec(tensor.spec)} ${tensor.layout}; ` +
+          `packed tensors and those in a layout are taken whole, as ${total} ${packed ? 'bytes' : 'elements'}`,
       );
     }
     const size = packed ? 1 : dtype === 'f16' || dtype === 'bf16' ? 2 : 4;

@@ -20,6 +20,7 @@ import {
   type RunInputs,
 } from '@rwkv-js/tensor';
 import type { Capabilities, Kernel, Pass } from './kernel.ts';
+import { viewInMemory } from './layouts.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import type { Profile } from './profile.ts';
 import { shaderOf, type Binding } from './shader.ts';
@@ -32,8 +33,8 @@ export interface WebGpuQueue extends TensorOwner {
   readonly capabilities: Capabilities;
   readonly pipelines: Pipelines;
   readonly profile: Profile | undefined;
-  /** How many dispatches the next run hands over first, each time twice as many, and the most at a time. */
-  nextParts(): { readonly first: number; readonly most: number };
+  /** How a run that begins now hands over its dispatches. */
+  partsFor(executable: WebGpuExecutable): Parts;
   /** Executables that were not disposed. */
   readonly executables: Set<WebGpuExecutable>;
   /** Memory that all executables share, as one runs at a time: at least that much. */
@@ -55,6 +56,12 @@ export interface BufferPart {
   readonly buffer: GPUBuffer;
   readonly byteOffset: number;
   readonly byteLength: number;
+}
+
+/** Dispatches that are handed over first, each time twice as many, and the most at a time. */
+export interface Parts {
+  readonly first: number;
+  readonly most: number;
 }
 
 /** One dispatch of a plan. */
@@ -86,6 +93,8 @@ export class WebGpuExecutable implements Executable {
   #boundArena: GPUBuffer | undefined;
   #boundScratch: GPUBuffer | undefined;
   #checks: Promise<void>[] = [];
+  /** The commands of a run to come. */
+  #prepared: readonly GPUCommandBuffer[] | undefined;
   /** What lies in the inputs: most stay from step to step, and a write takes as long as a kernel. */
   readonly #written = new Map<string, HostArray>();
   #ran = false;
@@ -150,17 +159,12 @@ export class WebGpuExecutable implements Executable {
       const operation = program.operations[call.operation]!;
       const view = viewOf(program, operation, parameters);
       const kernel: Kernel = kernelFor(view, this.#queue.capabilities)!;
+      const { inputs, outputs } = viewInMemory(view);
       const bindings = this.#bindingsOf(call);
       const scratch = (kernel.scratchBytes ?? 0) > 0;
       const name = operation.definition.name;
       return kernel.passes.flatMap((pass) => {
-        const shader = shaderOf(
-          pass,
-          view.inputs,
-          view.outputs,
-          bindings,
-          kernel.scratchBytes ?? 0,
-        );
+        const shader = shaderOf(pass, inputs, outputs, bindings, kernel.scratchBytes ?? 0);
         if (!shader) return [];
         return [
           this.#queue.pipelines
@@ -206,6 +210,7 @@ export class WebGpuExecutable implements Executable {
     if (made && arena === this.#boundArena && scratch === this.#boundScratch) return;
     this.#boundArena = arena;
     this.#boundScratch = scratch;
+    this.#prepared = undefined;
     this.#groups = this.#dispatches.map(({ call, pipeline, bindings, scratch: takes }) => {
       const part = (place: number): GPUBufferBinding => {
         const { buffer, byteOffset, byteLength } = call.buffers[place]!;
@@ -248,13 +253,29 @@ export class WebGpuExecutable implements Executable {
     });
   }
 
+  /**
+   * Encodes the commands of the next run ahead: what a device does while its host waits for results, so that
+   * the adapter has work again as soon as they came.
+   */
+  prepare(parts: Parts): void {
+    if (this.#debug || this.#disposed || this.#queue.profile || this.#prepared) return;
+    this.#prepared = [...this.#commands(parts)];
+  }
+
   #dispatch(): void {
+    const parts = this.#queue.partsFor(this);
+    const commands = this.#prepared ?? this.#commands(parts);
+    this.#prepared = undefined;
+    for (const one of commands) this.#queue.gpu.queue.submit([one]);
+  }
+
+  /** The commands of a run, part by part. */
+  *#commands({ first, most }: Parts): Generator<GPUCommandBuffer> {
     const { gpu, profile } = this.#queue;
-    const parts = this.#queue.nextParts();
-    const groups = this.#groups;
-    for (let from = 0, part = parts.first; from < groups.length; from += part, part *= 2) {
-      part = Math.min(part, parts.most);
-      const to = Math.min(groups.length, from + part);
+    const { length } = this.#dispatches;
+    for (let from = 0, part = first; from < length; from += part, part *= 2) {
+      part = Math.min(part, most);
+      const to = Math.min(length, from + part);
       const encoder = gpu.createCommandEncoder();
       if (profile) {
         for (let i = from; i < to; i++) {
@@ -269,7 +290,7 @@ export class WebGpuExecutable implements Executable {
         for (let i = from; i < to; i++) this.#encode(pass, i);
         pass.end();
       }
-      gpu.queue.submit([encoder.finish()]);
+      yield encoder.finish();
     }
   }
 
@@ -372,6 +393,7 @@ export class WebGpuExecutable implements Executable {
     for (const buffer of this.#own) buffer.destroy();
     this.#dispatches = [];
     this.#groups = [];
+    this.#prepared = undefined;
   }
 
   #check(): void {

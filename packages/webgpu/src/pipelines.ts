@@ -12,6 +12,7 @@ export class Pipelines {
   readonly #gpu: GPUDevice;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #compiled = new Map<string, Promise<Pipeline>>();
+  readonly #ready = new Map<string, Pipeline>();
 
   constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
@@ -27,6 +28,21 @@ export class Pipelines {
     const compiled = this.#compile(shader, label);
     this.#compiled.set(shader.code, compiled);
     return compiled;
+  }
+
+  /** The same at once, for what is queued without waiting; errors are the device's. */
+  now({ code, access }: Shader, label: string): Pipeline {
+    const known = this.#ready.get(code);
+    if (known) return known;
+    const layout = this.#layout(access);
+    const pipeline = this.#gpu.createComputePipeline({
+      label,
+      layout: this.#gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module: this.#gpu.createShaderModule({ code, label }), entryPoint: 'main' },
+    });
+    const ready = { pipeline, layout };
+    this.#ready.set(code, ready);
+    return ready;
   }
 
   async #compile({ code, access }: Shader, label: string): Promise<Pipeline> {

@@ -4,6 +4,7 @@ import { lower, plan, fromParameters, viewOf, type Program } from '@rwkv-js/tens
 import { afterAll, describe, expect, test } from 'vitest';
 import { openWebGpu } from './index.ts';
 import type { Capabilities } from './kernel.ts';
+import { viewInMemory } from './layouts.ts';
 import { shaderOf } from './shader.ts';
 import { kernelFor, webGpuKernels } from './table.ts';
 
@@ -49,12 +50,13 @@ async function errorsIn(
   for (const { operation, buffers } of made.calls) {
     const view = viewOf(made.program, made.program.operations[operation]!, parameters);
     const kernel = kernelFor(view, capabilities)!;
+    const { inputs, outputs } = viewInMemory(view);
     const bindings = buffers.map((_, place) => ({
       arguments: [place],
       access: 'read_write' as const,
     }));
     for (const pass of kernel.passes) {
-      const shader = shaderOf(pass, view.inputs, view.outputs, bindings, kernel.scratchBytes ?? 0);
+      const shader = shaderOf(pass, inputs, outputs, bindings, kernel.scratchBytes ?? 0);
       if (!shader || seen.has(shader.code)) continue;
       seen.add(shader.code);
       const module = device.gpu.createShaderModule({ code: shader.code });
@@ -92,7 +94,8 @@ describe.each(kinds)('shaders %s', (_, capabilities) => {
       const dtypes = new Map([...tensors].map(([name, { dtype }]) => [name, dtype]));
       for (const tokens of [1, 4, 32, 256]) {
         const slots = Math.min(tokens, 32);
-        const step = recordStep(config, dtypes, { tokens, slots, rows: slots });
+        const { activations } = webGpuKernels(capabilities);
+        const step = recordStep(config, dtypes, { tokens, slots, rows: slots, activations });
         expect(await errorsIn(step, capabilities, new Set())).toEqual([]);
       }
     },

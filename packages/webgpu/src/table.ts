@@ -1,6 +1,7 @@
 import { plainLaunch, type KernelTable, type OperationView } from '@rwkv-js/tensor';
 import { boundBytes, type Capabilities, type Kernel } from './kernel.ts';
 import { kernelMakers } from './kernels/index.ts';
+import { parameterLayout, viewInMemory } from './layouts.ts';
 
 /** The kernel for an operation on an adapter, or undefined when there is none. */
 export function kernelFor(
@@ -8,7 +9,7 @@ export function kernelFor(
   capabilities: Capabilities,
 ): Kernel | undefined {
   const { definition, inputs, outputs } = operation;
-  const kernel = kernelMakers.get(definition.name)?.(operation, capabilities);
+  const kernel = kernelMakers.get(definition.name)?.(viewInMemory(operation), capabilities);
   if (!kernel) return undefined;
   // A state is written where it lies; what takes more buffers than there are is lowered.
   const inPlace = definition.inPlace ? 1 : 0;
@@ -32,7 +33,7 @@ export function webGpuKernels(capabilities: Capabilities): KernelTable {
       byteLength: boundBytes,
     },
     tokenBuckets: [1, 4, 16, 32, 64, 256, 1024],
-    activations: 'f32',
+    activations: 'q8',
     stepsPerReadback: 8,
     launch(operation) {
       const kernel = kernelFor(operation, capabilities);
@@ -50,6 +51,6 @@ export function webGpuKernels(capabilities: Capabilities): KernelTable {
         },
       };
     },
-    parameterLayout: () => 'row-major',
+    parameterLayout,
   };
 }

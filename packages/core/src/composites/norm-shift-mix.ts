@@ -1,8 +1,9 @@
-import { defineOp, type TensorSpec, type Value } from '@rwkv-js/tensor';
+import { defineOp, q8Activations, type TensorSpec, type Value } from '@rwkv-js/tensor';
 import { add } from '../ops/add.ts';
 import { concat } from '../ops/concat.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
 import { lerp } from '../ops/lerp.ts';
+import { quantize } from '../ops/quantize.ts';
 import { reshape } from '../ops/reshape.ts';
 import { expectFloats, matrix, type Fail } from '../ops/shape-rules.ts';
 import { expectOffsets } from '../ops/sequences.ts';
@@ -16,7 +17,8 @@ import { tokenShift } from '../ops/token-shift.ts';
  * x: the residual stream [tokens, width]; weight, bias: of the layer norm [width]; mixes: [count,
  * width], 0 takes the token itself, 1 the one before; state: [slots, width]; offsets: i32 [slots + 1];
  * delta: what to add to x first [tokens, width], or nothing.
- * Results: the new residual stream, mixed [count, tokens, width], the state.
+ * Results: the new residual stream, mixed [count, tokens, width], the state. With `quantized`, mixed is as
+ * `quantize` makes it, in the same kernel.
  * Specification: frame of all generations, token shift of RWKV-6 and 7.
  */
 export const normShiftMix = defineOp<
@@ -30,12 +32,16 @@ export const normShiftMix = defineOp<
       offsets: Value,
       delta?: Value | undefined,
     ],
-    attributes: { epsilon: number },
+    attributes: { epsilon: number; quantized?: boolean },
   ) => readonly [x: Value, mixed: Value, state: Value]
 >({
   name: 'normShiftMix',
   arguments: ['x', 'weight', 'bias', 'mixes', 'state', 'offsets', 'delta?'],
-  infer([x, weight, bias, mixes, state, offsets, delta], _, fail: Fail): readonly TensorSpec[] {
+  infer(
+    [x, weight, bias, mixes, state, offsets, delta],
+    { quantized },
+    fail: Fail,
+  ): readonly TensorSpec[] {
     const [tokens, width] = matrix(x!, 'x', fail);
     expectFloats(weight!, 'weight', [width], '[width]', fail);
     expectFloats(bias!, 'bias', [width], '[width]', fail);
@@ -45,13 +51,21 @@ export const normShiftMix = defineOp<
     const [slots] = matrix(state!, 'state', fail);
     expectFloats(state!, 'state', [slots, width], '[slots, width]', fail);
     expectOffsets(offsets!, slots, fail);
+    if (quantized && width % q8Activations.block !== 0) {
+      fail(`rows that are quantised are a multiple of ${q8Activations.block} wide`);
+    }
     return [
       { dtype: 'f32', shape: [tokens, width] },
-      { dtype: 'f32', shape: [count, tokens, width] },
+      { dtype: quantized ? q8Activations : 'f32', shape: [count, tokens, width] },
       state!,
     ];
   },
-  lower([x, weight, bias, mixes, state, offsets, delta], { epsilon }) {
+  lower([x, weight, bias, mixes, state, offsets, delta], { epsilon, quantized }): readonly Value[] {
+    if (quantized) {
+      const inputs = [x!, weight!, bias!, mixes!, state!, offsets!, delta] as const;
+      const [sum, mixed, next] = normShiftMix(inputs, { epsilon });
+      return [sum, quantize(mixed), next];
+    }
     const [tokens, width] = x!.shape as [number, number];
     const sum = delta ? add(x!, delta) : x!;
     const normed = layerNorm(sum, weight!, bias!, { epsilon });

@@ -1,4 +1,4 @@
-import { defineOp, type Value } from '@rwkv-js/tensor';
+import { defineOp, q8Activations, type Value } from '@rwkv-js/tensor';
 import { add } from '../ops/add.ts';
 import { groupNorm } from '../ops/group-norm.ts';
 import { headShapes, headSizes } from '../ops/heads.ts';
@@ -6,6 +6,7 @@ import { l2Normalize } from '../ops/l2-normalize.ts';
 import { lerp } from '../ops/lerp.ts';
 import { multiply } from '../ops/multiply.ts';
 import { negate } from '../ops/negate.ts';
+import { quantize } from '../ops/quantize.ts';
 import { reshape } from '../ops/reshape.ts';
 import { expectFloats } from '../ops/shape-rules.ts';
 import { slice } from '../ops/slice.ts';
@@ -21,7 +22,8 @@ import { wkv7 } from '../ops/wkv7.ts';
  *
  * r, decay, k, v, rate, gate: [tokens, attention width]; vectors: k_k, k_a, r_k and the group norm's
  * weight and bias [5, attention width]; state: [slots, heads, headSize, headSize]; offsets: i32
- * [slots + 1]. Results: [tokens, attention width] and the state. Specification: RWKV-7, time mix.
+ * [slots + 1]. Results: [tokens, attention width] and the state. With `quantized`, the first is as `quantize` makes
+ * it, in the same kernel. Specification: RWKV-7, time mix.
  */
 export const timeMix7Recur = defineOp<
   (
@@ -34,18 +36,41 @@ export const timeMix7Recur = defineOp<
     vectors: Value,
     state: Value,
     offsets: Value,
-    attributes: { epsilon: number },
+    attributes: { epsilon: number; quantized?: boolean },
   ) => readonly [y: Value, state: Value]
 >({
   name: 'timeMix7Recur',
   arguments: ['r', 'decay', 'k', 'v', 'rate', 'gate', 'vectors', 'state', 'offsets'],
-  infer([r, decay, k, v, rate, gate, vectors, state, offsets], _, fail) {
+  infer([r, decay, k, v, rate, gate, vectors, state, offsets], { quantized }, fail) {
     const { width } = headSizes(state!, fail);
     expectFloats(vectors!, 'vectors', [5, width], '[5, heads · headSize]', fail);
     const rows = { r: r!, decay: decay!, k: k!, v: v!, rate: rate!, gate: gate! };
-    return headShapes(rows, state!, offsets!, fail);
+    const [y, next] = headShapes(rows, state!, offsets!, fail);
+    if (!quantized) return [y!, next!];
+    if (width % q8Activations.block !== 0) {
+      fail(`rows that are quantised are a multiple of ${q8Activations.block} wide`);
+    }
+    return [{ dtype: q8Activations, shape: y!.shape }, next!];
   },
-  lower([r, decay, k, v, rate, gate, vectors, state, offsets], { epsilon }) {
+  lower(
+    [r, decay, k, v, rate, gate, vectors, state, offsets],
+    { epsilon, quantized },
+  ): readonly Value[] {
+    if (quantized) {
+      const [y, next] = timeMix7Recur(
+        r!,
+        decay!,
+        k!,
+        v!,
+        rate!,
+        gate!,
+        vectors!,
+        state!,
+        offsets!,
+        { epsilon },
+      );
+      return [quantize(y), next];
+    }
     const { heads, headSize, width } = headSizes(state!);
     const tokens = r!.shape[0]!;
     const byHead = (rows: Value): Value => reshape(rows, { shape: [tokens, heads, headSize] });

@@ -299,7 +299,48 @@ export const conformanceCases: readonly ConformanceCase[] = [
     },
     'sums',
   ),
+  ...sequences(
+    'normShiftMix',
+    96,
+    (rows, slots) => [
+      input(rows()),
+      // So small that a quant of a block is, too.
+      parameter(random.floats([96], -0.2, 0.2)),
+      parameter(random.floats([96], -0.2, 0.2)),
+      parameter(random.floats([6, 96], 0, 1)),
+      state(random.floats([slots, 96])),
+      input(rows()),
+    ],
+    ([x, weight, bias, mixes, kept, delta], offsets) => {
+      const inputs = [x!, weight!, bias!, mixes!, kept!, offsets, delta!] as const;
+      const [next, mixed, kept2] = normShiftMix(inputs, { ...epsilon, quantized: true });
+      return [next, mixed, kept2];
+    },
+    'oneQuant',
+    'quantised',
+  ),
   ...timeMix7(),
+  ...sequences(
+    'timeMix7Recur',
+    96,
+    (rows, slots) => [
+      input(rows()),
+      input(rows(0.55, 0.999)),
+      input(rows()),
+      input(rows()),
+      input(rows(0, 1)),
+      input(rows(-0.2, 0.2)),
+      parameter(random.floats([5, 96])),
+      state(random.floats([slots, 3, 32, 32])),
+    ],
+    ([r, decay, k, v, rate, gate, vectors, kept], offsets) =>
+      timeMix7Recur(r!, decay!, k!, v!, rate!, gate!, vectors!, kept!, offsets, {
+        epsilon: 64e-5,
+        quantized: true,
+      }),
+    'oneQuant',
+    'quantised',
+  ),
   ...sequences(
     'timeMix7Recur',
     24,
@@ -472,8 +513,10 @@ function sequences(
   ) => ConformanceCase['tensors'],
   build: (values: readonly Value[], offsets: Value) => readonly Value[],
   tolerance: ToleranceName = 'recurrence',
+  what = '',
 ): ConformanceCase[] {
-  return layouts.map(({ name, lengths, padding }) => {
+  return layouts.map(({ name: layout, lengths, padding }) => {
+    const name = what === '' ? layout : `${what}, ${layout}`;
     const tokens = lengths.reduce((total, length) => total + length, padding);
     let at = 0;
     const starts = lengths.map((length) => (at += length));

@@ -57,7 +57,7 @@ const raise: Launcher = ({ inputs: [low, up, ...others], attributes }) => {
 
 const recur: Launcher = ({ inputs, attributes }) => {
   const [slots, heads, size] = inputs[7]!.shape as [number, number, number];
-  if (!allF32(inputs.slice(0, 8)) || size % 4 !== 0) return undefined;
+  if (!allF32(inputs.slice(0, 8)) || size % 4 !== 0 || attributes['quantized']) return undefined;
   const { epsilon } = attributes as { epsilon: number };
   return {
     kernel: 'timeMix7Recur',

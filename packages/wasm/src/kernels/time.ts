@@ -9,7 +9,7 @@ const tokenShift: Launcher = ({ inputs: [x, state] }) => {
 
 const normShiftMix: Launcher = ({ inputs, attributes }) => {
   const [x, , , mixes, state, , delta] = inputs;
-  if (!allF32(inputs.filter((_, i) => i !== 5))) return undefined;
+  if (!allF32(inputs.filter((_, i) => i !== 5)) || attributes['quantized']) return undefined;
   const [tokens, width] = x!.shape as [number, number];
   const [slots, count] = [state!.shape[0]!, mixes!.shape[0]!];
   const { epsilon } = attributes as { epsilon: number };

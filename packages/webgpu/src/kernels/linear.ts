@@ -1,12 +1,14 @@
 import type { OperationView } from '@rwkv-js/tensor';
 import type { Kernel, KernelMaker } from '../kernel.ts';
+import { columns, layoutOf } from '../layouts.ts';
 import { isByColumns } from './matrix.ts';
 import { kernelOf } from './products.ts';
 
 /** y [tokens, out] = x [tokens, in] · weightᵀ, weight [out, in], with a function of each result. */
 const product =
   (finish: (value: string) => string): KernelMaker =>
-  ({ inputs, outputs }: OperationView, capabilities): Kernel => {
+  (view: OperationView, capabilities): Kernel => {
+    const { inputs, outputs } = view;
     const [tokens, out] = outputs[0]!.shape as [number, number];
     const depth = inputs[0]!.shape[1]!;
     return kernelOf({
@@ -22,7 +24,7 @@ const product =
           depth,
           firstOut: 0,
           out,
-          transposed: isByColumns(inputs[1]!),
+          transposed: isByColumns(inputs[1]!) || layoutOf(view, 1) === columns,
           store: ({ outputs: [y] }) => `${y!.name}[t * ${out}u + o] = ${finish('value')};`,
         },
       ],

@@ -1,8 +1,7 @@
-import type { TensorSpec } from '@rwkv-js/tensor';
+import { isPacked, type TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Pass } from '../kernel.ts';
 import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
-import { addFixedPoint, takesFixedPoint, toFixedPoint } from './fixed-point.ts';
 import { linesOf, loadQuads, loadsOf, loadType, unpacking, type Loads } from './matrix.ts';
 import {
   byGroup,
@@ -13,26 +12,20 @@ import {
   type Family,
   type Products,
 } from './product.ts';
-
-/** Threads of a work group, by the quads of a load: what streams best on a large accelerator. */
-const mostThreads = { 2: 256, 4: 256, 8: 128 };
-
-/** Work groups from which a large accelerator is busy; beyond, more rows to each pay. */
-const enoughGroups = 512;
-
-/** Quads of x that a thread keeps as fixed-point numbers. */
-const keptQuads = 8;
+import { firstScale } from './quantize.wgsl.ts';
 
 /**
- * Rows of the weight that a work group multiplies: x is read once for all of them, and where it becomes
- * fixed-point numbers that is work.
+ * Threads of a work group and rows of the weight that they multiply, by the quads of a load: what streams best
+ * on a large accelerator. x is read once for all the rows.
  */
-function rowsOf(quads: 2 | 4 | 8, tokens: number, outs: number): number {
-  // Few threads hold many rows of x but badly.
-  if (tokens > 1) return 4;
-  if (quads === 2) return 2;
-  return powerOfTwo(Math.floor(outs / enoughGroups / 2) + 1, 4, quads === 4 ? 8 : 16);
-}
+const groups = {
+  2: { threads: 256, rows: 2 },
+  4: { threads: 256, rows: 8 },
+  8: { threads: 32, rows: 4 },
+} as const;
+
+/** The rows where there are several of x: few threads hold many sums but badly. */
+const rowsOfSeveral = 4;
 
 /**
  * Few rows of x [tokens ≤ 4, in] with a weight [out, in]: y[t, o] = Σ_i x[t, i] · W[o, i].
@@ -47,10 +40,9 @@ export function matrixVector(all: Products): Pass {
   const { products, inputs, tokens, capabilities } = all;
   const loads = Math.max(...products.map(({ weight }) => loadCount(inputs[weight]!)));
   const most = Math.max(...products.map(({ weight }) => loadQuads(inputs[weight]!))) as 2 | 4 | 8;
-  const outs = products.reduce((sum, { out }) => sum + out, 0);
-  const rows = rowsOf(most, tokens, outs);
+  const rows = tokens > 1 ? rowsOfSeveral : groups[most].rows;
   // Sums of many rows of x take room.
-  const limit = Math.min(tokens > 2 ? 128 : mostThreads[most], capabilities.threads);
+  const limit = Math.min(tokens > 2 ? 128 : groups[most].threads, capabilities.threads);
   const threads = powerOfTwo(loads, 32, limit);
   const families = familiesOf(products, ({ out }) => Math.ceil(out / rows));
   const types: Record<number, string> = {};
@@ -58,6 +50,7 @@ export function matrixVector(all: Products): Pass {
     const type = loadType(inputs[weight]!);
     if (type) types[weight] = type;
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
+    if (isPacked(inputs[x]!.dtype)) types[x] = 'array<vec4<u32>>';
   }
   const cells = rows * tokens;
   const shape: Shape = { rows, threads, tokens, integerDot: capabilities.integerDot };
@@ -139,25 +132,16 @@ interface Shape {
 /** A work group's share of one product. */
 function body(family: Family, loads: Loads, x: Argument, weight: TensorSpec, shape: Shape): string {
   const { rows, threads, tokens } = shape;
-  const chunks = Math.ceil(loadCount(weight) / threads);
-  const isWhole =
-    shape.integerDot &&
-    tokens === 1 &&
-    x.spec.dtype === 'f32' &&
-    takesFixedPoint(weight) &&
-    chunks * loadQuads(weight) <= keptQuads;
   const together = Math.min(rows, 4);
   const lines = range(together);
-  const { ready, sums } = isWhole
-    ? wholeNumbers(family, loads, weight, { chunks, threads, lines })
-    : floats(family, loads, weight, { threads, tokens, lines });
+  const sumsOf = takesIntegers(x.spec, weight, shape.integerDot) ? integers : floats;
+  const sums = sumsOf(family, loads, weight, { x, threads, tokens, lines });
   const batch = wgsl`
       ${lines.map((r) => `let line${r} = m_firstOut + min(first + row + ${r}u, m_out - 1u);`).join(' ')}
       ${sums}
       ${leave(shape, together)}`;
   return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'firstOut', 'out'])}
     let first = (group_index - m_start) * ${rows}u;
-    ${ready}
     ${
       rows === together
         ? `{
@@ -168,10 +152,18 @@ function body(family: Family, loads: Loads, x: Argument, weight: TensorSpec, sha
     }`;
 }
 
-/** What is done once, and what declares and makes the sums of a few rows, `sum_N`. */
-interface Sums {
-  readonly ready: string;
-  readonly sums: string;
+/** True where quantised rows meet packed weights of which a load is whole words. */
+function takesIntegers(x: TensorSpec, weight: TensorSpec, integerDot: boolean): boolean {
+  return integerDot && isPacked(x.dtype) && loadType(weight) === 'array<vec4<u32>>';
+}
+
+/** What sums are generated from. */
+interface SumsOf {
+  readonly x: Argument;
+  readonly threads: number;
+  readonly tokens: number;
+  /** Rows of the weight that are multiplied together. */
+  readonly lines: readonly number[];
 }
 
 /** Numbers of the weight become floats: each load of the rows once, with the numbers that meet it. */
@@ -179,19 +171,17 @@ function floats(
   { x }: Family,
   { load, quad, scale }: Loads,
   weight: TensorSpec,
-  { threads, tokens, lines }: { threads: number; tokens: number; lines: readonly number[] },
-): Sums {
+  { threads, tokens, lines }: SumsOf,
+): string {
   const quads = range(loadQuads(weight));
   const count = lines.length;
   const dot = (r: number): string =>
     quads.map((i) => `dot(${quad(`w${r}`, i)}, x${i})`).join(' + ');
   const place = (i: number): string => `${4 * quads.length}u * c + ${4 * i}u + m_firstColumn`;
-  return {
-    ready: '',
-    // Every sum has a name of its own: an array that is indexed in a loop would lie in slow memory.
-    sums: wgsl`${range(count * tokens)
-      .map((cell) => `var sum_${cell} = 0.0;`)
-      .join(' ')}
+  // Every sum has a name of its own: an array that is indexed in a loop would lie in slow memory.
+  return wgsl`${range(count * tokens)
+    .map((cell) => `var sum_${cell} = 0.0;`)
+    .join(' ')}
       for (var c = thread; c < ${loadCount(weight)}u; c += ${threads}u) {
         ${lines.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n        ')}
         ${scale ? lines.map((r) => `let s${r} = ${scale(`line${r}`, 'c')};`).join('\n        ') : ''}
@@ -203,53 +193,65 @@ function floats(
         }`,
           )
           .join('\n        ')}
-      }`,
-  };
+      }`;
 }
 
-/** Packed weights in whole numbers: a thread makes its numbers of x fixed-point ones and keeps them. */
-function wholeNumbers(
-  { x }: Family,
+/**
+ * Quantised rows of x and packed weights are multiplied in whole numbers: the products of a load are added up
+ * exactly, then scaled. A load of 4-bit weights meets a block of x, one of 8-bit weights half a block.
+ */
+function integers(
+  _: Family,
   { load, scale }: Loads,
   weight: TensorSpec,
-  { chunks, threads, lines }: { chunks: number; threads: number; lines: readonly number[] },
-): Sums {
-  const quads = range(loadQuads(weight));
-  const count = loadCount(weight);
-  const all = range(chunks);
-  return {
-    ready: all
-      .map((j) => {
-        const over = (j + 1) * threads > count;
-        return wgsl`
-    let c${j} = ${over ? `min(thread + ${j * threads}u, ${count - 1}u)` : `thread + ${j * threads}u`};
-    ${quads
-      .map((i) => {
-        const read = `quad_${x}(m_firstRow, ${4 * quads.length}u * c${j} + ${4 * i}u + m_firstColumn)`;
-        return `let x${j}_${i} = ${over ? `select(vec4f(), ${read}, thread + ${j * threads}u < ${count}u)` : read};`;
-      })
-      .join('\n    ')}
-    ${toFixedPoint(weight, `${j}_`)}`;
-      })
-      .join(''),
-    sums: wgsl`${lines.map((r) => `var sum_${r} = 0.0;`).join(' ')}
-      ${all.map((j) => lines.map((r) => `let w${j}_${r} = ${load(`line${r}`, `c${j}`)};`).join('\n      ')).join('\n      ')}
-      ${all.map((j) => lines.map((r) => `let s${j}_${r} = ${scale!(`line${r}`, `c${j}`)};`).join('\n      ')).join('\n      ')}
-      ${all
-        .map((j) =>
-          lines
-            .map((r) =>
-              addFixedPoint(weight, {
-                of: `${j}_`,
-                sum: `sum_${r}`,
-                loaded: `w${j}_${r}`,
-                scale: `s${j}_${r}`,
-              }),
+  { x, threads, tokens, lines }: SumsOf,
+): string {
+  const { bits } = weight.dtype as { bits: 4 | 8 };
+  const words = range(loadQuads(weight));
+  const count = lines.length;
+  const width = x.spec.shape.at(-1)!;
+  const vectors = words.length / 4;
+  const quants = (r: number, i: number): string =>
+    bits === 8 ? `w${r}[${i}]` : `${i < 4 ? 'low' : 'high'}${r}[${i % 4}]`;
+  // 4-bit quants are multiplied as the upper half of a byte, so sixteen times too large.
+  const unit = bits === 8 ? '' : ' * 0.0625';
+  return wgsl`${range(count * tokens)
+    .map((cell) => `var sum_${cell} = 0.0;`)
+    .join(' ')}
+      for (var c = thread; c < ${loadCount(weight)}u; c += ${threads}u) {
+        ${lines.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n        ')}
+        ${lines.map((r) => `let s${r} = ${scale!(`line${r}`, 'c')}${unit};`).join('\n        ')}
+        ${
+          bits === 8
+            ? ''
+            : lines
+                .map(
+                  // A quant of 4 bits is its number plus 8: with its upper bit turned, a signed number.
+                  (r) => `let turned${r} = w${r} ^ vec4u(0x88888888u);
+        let low${r} = (turned${r} << vec4u(4u)) & vec4u(0xf0f0f0f0u);
+        let high${r} = turned${r} & vec4u(0xf0f0f0f0u);`,
+                )
+                .join('\n        ')
+        }
+        ${range(tokens)
+          .map(
+            (t) => wgsl`{
+          let at = (m_firstRow + ${t}u) * ${width / 16}u + m_firstColumn / 16u + ${vectors}u * c;
+          ${range(vectors)
+            .map((v) => `let x${v} = ${x.name}[at + ${v}u];`)
+            .join(' ')}
+          let scale_at = ${firstScale(x.spec)}u + (at >> 1u);
+          let scale_of_x = bitcast<f32>(${x.name}[scale_at >> 2u][scale_at & 3u]);
+          ${lines
+            .map(
+              (r) =>
+                `sum_${t * count + r} += (s${r} * scale_of_x) * f32(${words.map((i) => `dot4I8Packed(${quants(r, i)}, x${i >> 2}[${i & 3}])`).join(' + ')});`,
             )
-            .join('\n      '),
-        )
-        .join('\n      ')}`,
-  };
+            .join('\n          ')}
+        }`,
+          )
+          .join('\n        ')}
+      }`;
 }
 
 /** A thread's sums of a few rows from `row` are left in memory of the work group. */

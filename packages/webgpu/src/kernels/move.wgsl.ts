@@ -50,6 +50,9 @@ function bitsAt(x: Argument, { bits, firstWord }: Plane, place: string): string 
   return `((${x.word(`${firstWord}u + (${place} >> 1u)`)} >> (16u * (${place} & 1u))) & 0xffffu)`;
 }
 
+/** What moving needs to know of an operation. */
+type Moved = Pick<OperationView, 'inputs' | 'outputs'>;
+
 /**
  * Operations that move elements and change none, any dtype, from one template. A thread writes one word
  * of the output: one element of 32 bits, or two of 16 (a plane of an odd number ends with half a word).
@@ -57,7 +60,7 @@ function bitsAt(x: Argument, { bits, firstWord }: Plane, place: string): string 
  * @param element statements that set `bits` to those of element `o` of a plane
  */
 function move(
-  view: OperationView,
+  view: Moved,
   element: (inputs: readonly Argument[], plane: number, planes: readonly Plane[]) => string,
 ): readonly Pass[] {
   const output = view.outputs[0]!;
@@ -161,18 +164,21 @@ const pad: KernelMaker = (view) => {
   };
 };
 
-/** A matrix with its axes exchanged; a packed one keeps its bytes. */
-const transpose: KernelMaker = (view) => {
+/** The passes that exchange the axes of a matrix; a packed one keeps its bytes. */
+export function transposePasses(view: Moved): readonly Pass[] {
   const x = view.inputs[0]!;
   const [rows, columns] = x.shape as [number, number];
-  return {
-    passes: move(view, ([from], _, [source]) => {
-      const place = isPacked(x.dtype) ? 'o' : `((o % ${rows}u) * ${columns}u + o / ${rows}u)`;
-      return `let place = ${place}; bits = ${bitsAt(from!, source!, 'place')};`;
-    }),
-    cost: { operations: 0 },
-  };
-};
+  return move(view, ([from], _, [source]) => {
+    const place = isPacked(x.dtype) ? 'o' : `((o % ${rows}u) * ${columns}u + o / ${rows}u)`;
+    return `let place = ${place}; bits = ${bitsAt(from!, source!, 'place')};`;
+  });
+}
+
+/** A matrix with its axes exchanged. */
+const transpose: KernelMaker = (view) => ({
+  passes: transposePasses(view),
+  cost: { operations: 0 },
+});
 
 /** The second tensor written over the first. */
 const assign: KernelMaker = (view) => ({

@@ -1,6 +1,7 @@
-import type { Attributes } from '@rwkv-js/tensor';
-import type { KernelMaker, Pass } from '../kernel.ts';
+import { isPacked, type Attributes, type TensorSpec } from '@rwkv-js/tensor';
+import type { Capabilities, KernelMaker, Pass } from '../kernel.ts';
 import { float, gridOf, flatGroup, powerOfTwo, wgsl } from '../wgsl.ts';
+import { blockQuads, blockSize, firstScale, quantizing } from './quantize.wgsl.ts';
 import { reduction } from './reduce.ts';
 import { findSlot } from './sequences.ts';
 
@@ -11,9 +12,10 @@ import { findSlot } from './sequences.ts';
  * A work group for each token, which keeps its row in registers. The row before is made again by the
  * token that needs it; of a sequence's first token it is the state, and the same work group writes the
  * state anew from the sequence's last row, so that nobody else reads or writes it. One further work group
- * for each slot carries the state of a slot without tokens.
+ * for each slot carries the state of a slot without tokens. Mixed rows that are quantised are so before
+ * they are written, eight threads to a block.
  */
-export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) => {
+export const normShiftMix: KernelMaker = ({ inputs, outputs, attributes }, capabilities) => {
   const [tokens, width] = inputs[0]!.shape as [number, number];
   const count = inputs[3]!.shape[0]!;
   const slots = inputs[4]!.shape[0]!;
@@ -35,9 +37,16 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
   const places = Array.from({ length: inputs.length + 3 }, (_, place) => place).filter(
     (place) => place !== 5,
   );
-  const types = wide ? Object.fromEntries(places.map((place) => [place, 'array<vec4<f32>>'])) : {};
+  const mixedSpec = outputs[1]!;
+  const quantized = isPacked(mixedSpec.dtype);
+  const types: Record<number, string> = wide
+    ? Object.fromEntries(places.map((place) => [place, 'array<vec4<f32>>']))
+    : {};
+  if (quantized) types[inputs.length + 1] = 'array<u32>';
   if (tokens === 1 && slots === 1 && wide) {
-    return { passes: [ofOneToken({ width, count, types, threads, subgroups, attributes })] };
+    return {
+      passes: [ofOneToken({ width, count, types, threads, capabilities, mixedSpec, attributes })],
+    };
   }
   return {
     passes: [
@@ -59,13 +68,29 @@ export const normShiftMix: KernelMaker = ({ inputs, attributes }, capabilities) 
     let ${name}_scale = 1.0 / sqrt(${total(`${name}_squares`)} / ${float(width)} + ${float(attributes['epsilon'] as number)});`;
           const normed = (name: string): string =>
             `((${name}[e] - ${name}_mean) * ${name}_scale * ${weight!.name}[i] + ${bias!.name}[i])`;
-          const mixing = wgsl`
+          const mixing = quantized
+            ? wgsl`
+  for (var mix = 0u; mix < ${count}u; mix++) {
+    for (var e = 0u; e < ${each}u; e++) {
+      let i = thread + e * ${threads}u;
+      var value = vec4f();
+      if (i < ${size}u) { value = own[e] + (shifted[e] - own[e]) * ${mixes!.name}[mix * ${size}u + i]; }
+      let scale = scale_of(block_size(size_of(value), thread));
+      if (i < ${size}u) {
+        let at = (mix * ${tokens}u + t) * ${size}u + i;
+        ${mixed!.name}[at] = quants_of(value, scale);
+        if (i % ${blockQuads}u == 0u) { ${mixed!.name}[${firstScale(mixedSpec)}u + at / ${blockQuads}u] = bitcast<u32>(scale); }
+      }
+    }
+  }`
+            : wgsl`
   for (var mix = 0u; mix < ${count}u; mix++) {
     ${loop(`${mixed!.name}[(mix * ${tokens}u + t) * ${size}u + i] = own[e] + (shifted[e] - own[e]) * ${mixes!.name}[mix * ${size}u + i];`)}
   }`;
           return {
             subgroups,
-            module: `${reduction('total', threads, '+', subgroups)}
+            module: `${quantized ? quantizing + blockSize(threads, capabilities) : ''}
+${reduction('total', threads, '+', subgroups)}
 ${findSlot(offsets!, slots)}
 // Slot, first row and end of the sequence that the token belongs to.
 var<workgroup> found: vec3u;`,
@@ -129,16 +154,20 @@ function ofOneToken({
   count,
   types,
   threads,
-  subgroups,
+  capabilities,
+  mixedSpec,
   attributes,
 }: {
   readonly width: number;
   readonly count: number;
   readonly types: Readonly<Record<number, string>>;
   readonly threads: number;
-  readonly subgroups: boolean;
+  readonly capabilities: Capabilities;
+  readonly mixedSpec: TensorSpec;
   readonly attributes: Attributes;
 }): Pass {
+  const { subgroups } = capabilities;
+  const quantized = isPacked(mixedSpec.dtype);
   const size = width / 4;
   const own = Array.from({ length: Math.ceil(size / threads) }, (_, e) => e);
   const written = Math.min(share, size);
@@ -161,7 +190,7 @@ function ofOneToken({
           : `select(vec4f(), ${text}, thread + ${e * threads}u < ${size}u)`;
       return {
         subgroups,
-        module: `${reduction('total', threads, '+', subgroups)}${reduction('total_of_squares', threads, '+', subgroups)}`,
+        module: `${quantized ? quantizing + blockSize(threads, capabilities) : ''}${reduction('total', threads, '+', subgroups)}${reduction('total_of_squares', threads, '+', subgroups)}`,
         main: wgsl`
   let is_empty = ${offsets!.at('1u')} == 0;
   let first = group.x * ${written}u;
@@ -186,13 +215,20 @@ function ofOneToken({
   storageBarrier();
   ${cells
     .map(
-      (e) => `if (cell_${e} < ${written * count}u && first + cell_${e} % ${written}u < ${size}u) {
-    let normed = (sum_${e} - mean) * scale * weight_${e} + bias_${e};
-    let shifted = select(before_${e}, vec4f(), is_empty);
-    ${mixed!.name}[mix_${e} * ${size}u + at_${e}] = normed + (shifted - normed) * share_${e};
+      (e) => wgsl`let normed_${e} = (sum_${e} - mean) * scale * weight_${e} + bias_${e};
+  let value_${e} = normed_${e} + (select(before_${e}, vec4f(), is_empty) - normed_${e}) * share_${e};
+  ${quantized ? `let scale_${e} = scale_of(block_size(size_of(value_${e}), thread));` : ''}
+  if (cell_${e} < ${written * count}u && first + cell_${e} % ${written}u < ${size}u) {
+    let place = mix_${e} * ${size}u + at_${e};
+    ${
+      quantized
+        ? `${mixed!.name}[place] = quants_of(value_${e}, scale_${e});
+    if (place % ${blockQuads}u == 0u) { ${mixed!.name}[${firstScale(mixedSpec)}u + place / ${blockQuads}u] = bitcast<u32>(scale_${e}); }`
+        : `${mixed!.name}[place] = value_${e};`
+    }
     if (cell_${e} < ${written}u) {
       ${out!.name}[at_${e}] = sum_${e};
-      ${next!.name}[at_${e}] = select(normed, before_${e}, is_empty);
+      ${next!.name}[at_${e}] = select(normed_${e}, before_${e}, is_empty);
     }
   }`,
     )

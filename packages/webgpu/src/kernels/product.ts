@@ -1,7 +1,8 @@
-import type { TensorSpec } from '@rwkv-js/tensor';
+import { isPacked, type TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Capabilities, ShaderArguments } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
+import { firstScale } from './quantize.wgsl.ts';
 
 /** WGSL of an elementwise function: an expression of `value`, of that type. */
 export type Activation = (value: string, type: 'f32' | 'vec4f') => string;
@@ -138,6 +139,17 @@ export function rowReaders(
     .map((x) => {
       const argument = inputs[x]!;
       const width = argument.spec.shape.at(-1)!;
+      if (isPacked(argument.spec.dtype)) {
+        const wide = argument.type === 'array<vec4<u32>>';
+        const word = (at: string): string =>
+          wide ? `${argument.name}[(${at}) >> 2u][(${at}) & 3u]` : `${argument.name}[${at}]`;
+        return wgsl`
+fn quad_${x}(row: u32, column: u32) -> vec4f {
+  ${within ? '' : `if (column >= ${width}u) { return vec4f(); }`}
+  let at = row * ${width}u + column;
+  return bitcast<f32>(${word(`${firstScale(argument.spec)}u + (at >> 5u)`)}) * signed_bytes(${word('at >> 2u')});
+}`;
+      }
       if (argument.type === 'array<vec4<f32>>') {
         return wgsl`
 fn quad_${x}(row: u32, column: u32) -> vec4f {

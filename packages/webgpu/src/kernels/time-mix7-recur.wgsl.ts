@@ -1,5 +1,7 @@
+import { isPacked } from '@rwkv-js/tensor';
 import type { KernelMaker, Pass } from '../kernel.ts';
 import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
+import { blockQuads, blockSize, firstScale, quantizing } from './quantize.wgsl.ts';
 
 /**
  * The recurrence of RWKV-7 with what surrounds it: key normalisation, state update, head normalisation,
@@ -11,11 +13,16 @@ import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
  * padding rows, of which the recurrence reads zeros. Sums along a row go through subgroups that are
  * wide enough, else through memory of the work group. The state is read and written once.
  */
-export const timeMix7Recur: KernelMaker = ({ inputs, attributes }, capabilities) => {
+export const timeMix7Recur: KernelMaker = ({ inputs, outputs, attributes }, capabilities) => {
   const tokens = inputs[0]!.shape[0]!;
   const [slots, heads, n] = inputs[7]!.shape as [number, number, number];
   const plain = inputs.every(({ dtype }, i) => i === 8 || dtype === 'f32');
   if (n % 4 !== 0 || n > 256 || !plain) return undefined;
+  const resultSpec = outputs[0]!;
+  const quantized = isPacked(resultSpec.dtype);
+  // A block of quantised numbers is of one head.
+  if (quantized && n % 32 !== 0) return undefined;
+  const types = quantized ? { ...vectorTypes, 9: 'array<u32>' } : vectorTypes;
   const width = heads * n;
   const quads = n / 4;
   const rowsAtOnce = Math.max(1, Math.min(n, Math.floor(256 / quads)));
@@ -55,6 +62,13 @@ fn row_sum(value: f32, thread: u32) -> f32 {
           rowsAtOnce,
           shuffles,
           rowSum,
+          types,
+          quantization: quantized
+            ? {
+                module: quantizing + blockSize(threads, capabilities),
+                firstScale: firstScale(resultSpec),
+              }
+            : undefined,
           epsilon: attributes['epsilon'] as number,
         }),
       ],
@@ -77,13 +91,13 @@ fn row_sum(value: f32, thread: u32) -> f32 {
       {
         grid: gridOf((slots + 1) * heads),
         threads,
-        types: vectorTypes,
+        types,
         source: ({
           inputs: [r, decay, k, v, rate, gate, perHead, state, offsets],
           outputs: [y, next],
         }) => ({
           subgroups: shuffles,
-          module: `${vectors.map((name) => `var<workgroup> ${name}_of: array<vec4f, ${part * quads}>;`).join('\n')}
+          module: `${quantized ? quantizing : ''}${vectors.map((name) => `var<workgroup> ${name}_of: array<vec4f, ${part * quads}>;`).join('\n')}
 var<workgroup> read_of: array<f32, ${part * n}>;
 var<workgroup> sums: array<f32, ${part * quads}>;
 var<workgroup> bonus: array<f32, ${part * quads}>;
@@ -149,8 +163,23 @@ ${rowSum}`,
       for (var p = 0u; p < ${quads}u; p++) { agreement += bonus[first_part + p]; }
       let normed = a_of[i] / sqrt(squares / ${float(n)} + ${float(attributes['epsilon'] as number)}) *
         ${perHead!.name}[${(3 * width) / 4}u + head * ${quads}u + q] + ${perHead!.name}[${width}u + head * ${quads}u + q];
-      let at = (start + i / ${quads}u) * ${width / 4}u + head * ${quads}u + q;
-      ${y!.name}[at] = (normed + agreement * v_of[i]) * gate_of[i];`)}
+      ${
+        quantized
+          ? 'let result ='
+          : `let at = (start + i / ${quads}u) * ${width / 4}u + head * ${quads}u + q;
+      ${y!.name}[at] =`
+      } (normed + agreement * v_of[i]) * gate_of[i];
+      ${quantized ? 'r_of[i] = result;' : ''}`)}
+    ${
+      quantized
+        ? everyQuad(`let at = (start + i / ${quads}u) * ${width / 4}u + head * ${quads}u + q;
+      var size = 0u;
+      for (var p = 0u; p < ${blockQuads}u; p++) { size = max(size, size_of(r_of[(i & ~7u) + p])); }
+      let scale = scale_of(size);
+      ${y!.name}[at] = quants_of(r_of[i], scale);
+      if (i % ${blockQuads}u == 0u) { ${y!.name}[${firstScale(resultSpec)}u + at / ${blockQuads}u] = bitcast<u32>(scale); }`)
+        : ''
+    }
   }
   if (is_padding) { return; }
   ${step((s) => `if (own_row + ${s * rowsAtOnce}u < ${n}u) { ${next!.name}[(place * ${n}u + own_row + ${s * rowsAtOnce}u) * ${quads}u + own] = matrix_${s}; }`)}`,
@@ -177,6 +206,8 @@ function ofOneToken({
   rowsAtOnce,
   shuffles,
   rowSum,
+  types,
+  quantization,
   epsilon,
 }: {
   readonly heads: number;
@@ -185,6 +216,9 @@ function ofOneToken({
   readonly rowsAtOnce: number;
   readonly shuffles: boolean;
   readonly rowSum: string;
+  readonly types: Readonly<Record<number, string>>;
+  /** Where the result is quantised: what that takes, and where its scales begin. */
+  readonly quantization: { readonly module: string; readonly firstScale: number } | undefined;
   readonly epsilon: number;
 }): Pass {
   const quads = n / 4;
@@ -194,7 +228,7 @@ function ofOneToken({
   return {
     grid: gridOf(heads),
     threads,
-    types: vectorTypes,
+    types,
     source: ({
       inputs: [r, decay, k, v, rate, gate, perHead, state, offsets],
       outputs: [y, next],
@@ -202,6 +236,7 @@ function ofOneToken({
       subgroups: shuffles,
       module: wgsl`
 var<workgroup> read_of: array<f32, ${n}>;
+${quantization?.module ?? ''}
 ${rowSum}`,
       main: wgsl`
   let head = ${flatGroup};
@@ -237,7 +272,16 @@ ${rowSum}`,
   let centred = result - row_sum(dot(result, vec4f(1.0)), thread) / ${float(n)};
   let squares = row_sum(dot(centred, centred), thread);
   let normed = centred / sqrt(squares / ${float(n)} + ${float(epsilon)}) * vector_3 + vector_4;
-  if (own_row == 0u) { ${y!.name}[at] = select((normed + agreement * value) * gating, vec4f(), is_empty); }`,
+  let written = select((normed + agreement * value) * gating, vec4f(), is_empty);
+  ${
+    quantization
+      ? wgsl`let quant_scale = scale_of(block_size(size_of(written), thread));
+  if (own_row == 0u) {
+    ${y!.name}[at] = quants_of(written, quant_scale);
+    if (own % ${blockQuads}u == 0u) { ${y!.name}[${quantization.firstScale}u + at / ${blockQuads}u] = bitcast<u32>(quant_scale); }
+  }`
+      : `if (own_row == 0u) { ${y!.name}[at] = written; }`
+  }`,
     }),
   };
 }

@@ -19,8 +19,6 @@ function factorsOf(ranks: Ranks): readonly { letter: keyof Ranks; start: number;
 
 /** Receptance, key, value and the down halves of the low-rank maps in one launch; see core's composite. */
 const timeMix7Project: KernelMaker = ({ inputs, outputs, attributes }, capabilities) => {
-  // Quantised rows are for devices that multiply integers; here they are not worth a kernel.
-  if (inputs[0]!.dtype !== 'f32') return undefined;
   const [, tokens, depth] = inputs[0]!.shape as [number, number, number];
   const mixes = ['r', 'w', 'k', 'v', 'a', 'g'];
   const common = { x: 0, firstColumn: 0, depth, transposed: false };

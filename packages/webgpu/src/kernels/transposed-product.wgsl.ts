@@ -4,9 +4,6 @@ import { flatGroup, gridOf, powerOfTwo, wgsl } from '../wgsl.ts';
 import { linesOf, loadQuads, loadsOf, loadType, unpacking, type Loads } from './matrix.ts';
 import type { Activation, Product, Products } from './product.ts';
 
-/** Lines of which a work group keeps the numbers of x at a time. */
-const chunk = 256;
-
 /** Work groups from which a large accelerator is busy. */
 const enoughGroups = 256;
 
@@ -20,7 +17,8 @@ const sumBytes = 8192;
  * Few rows of x [tokens ≤ 4, depth] with a weight that lies as [depth, out]: y[t, o] = Σ_k x[t, k] · W[k, o].
  *
  * A work group takes a block of columns; threads beside each other read a run of a line, those behind each
- * other take different lines, and lines that meet only zeros of x are not read. Their sums meet through
+ * other take different lines. Of a product that stands alone, lines that meet only zeros of x are left out
+ * before any is read, so that all loads that wait side by side are needed. The threads' sums meet through
  * subgroups as far as those reach, then in memory of the work group. Where there are few columns and many
  * lines, work groups share the lines of a block and leave parts in the working memory [slices, tokens,
  * out], which a second dispatch adds up.
@@ -61,6 +59,7 @@ export function transposedProduct(all: Products): Kernel {
   const apart = deep >> steps.length;
   const quadsAtOnce = Math.max(1, Math.min(quads, Math.floor(sumBytes / (16 * apart * across))));
   const ofTokens = range(tokens);
+  const sparse = products.length === 1;
   const first: Pass = {
     grid: gridOf(end),
     threads,
@@ -81,7 +80,8 @@ export function transposedProduct(all: Products): Kernel {
       return {
         subgroups: steps.length > 0,
         module: wgsl`${unpacking}
-var<workgroup> x_of: array<f32, ${tokens * chunk}>;
+var<workgroup> x_of: array<f32, ${tokens * threads}>;
+${sparse ? skipping(threads) : ''}
 var<workgroup> sums: array<vec4f, ${apart * across * quadsAtOnce}>;
 ${[...weights.values()].map(({ module }) => module).join('')}
 fn put(group_index: u32, t: u32, quad: u32, load: u32, part: u32, value: f32) {
@@ -116,6 +116,7 @@ fn put(group_index: u32, t: u32, quad: u32, load: u32, part: u32, value: f32) {
       tokens,
       loads: loadCount(product.weight),
       threads,
+      sparse,
       spec: inputs[product.weight]!,
       width: inputs[product.x]!.shape.at(-1)!,
     })}
@@ -214,66 +215,99 @@ interface Shape {
   readonly tokens: number;
   /** Loads in a line of the weight. */
   readonly loads: number;
+  /** Threads of the work group, and lines of which it keeps the numbers of x at a time. */
   readonly threads: number;
+  /** True where lines are left out that meet only zeros. */
+  readonly sparse: boolean;
   readonly spec: TensorSpec;
   /** Numbers in a row of x. */
   readonly width: number;
 }
 
+/**
+ * What leaves lines out: a bit for each line of which numbers are kept, so that those that are read get their
+ * places in order, whatever the threads' pace.
+ */
+function skipping(threads: number): string {
+  const words = Math.ceil(threads / 32);
+  return wgsl`
+var<workgroup> line_of: array<u32, ${threads}>;
+var<workgroup> is_read: array<atomic<u32>, ${words}>;
+// How many lines are read, and how many of them before the thread's own.
+fn places(thread: u32) -> vec2u {
+  var count = 0u;
+  var before = 0u;
+  for (var w = 0u; w < ${words}u; w++) {
+    let bits = atomicLoad(&is_read[w]);
+    count += countOneBits(bits);
+    let own = thread >> 5u;
+    let earlier = select(select(0u, (1u << (thread & 31u)) - 1u, w == own), 0xffffffffu, w < own);
+    before += countOneBits(bits & earlier);
+  }
+  return vec2u(count, before);
+}`;
+}
+
 /** Adds the lines of a product that fall to a thread. */
 function linesOfProduct(
   { x, depth, firstRow, firstColumn, firstOut, activation }: Product,
-  { type, load, quad, scale }: Loads,
+  { load, quad, scale }: Loads,
   args: ShaderArguments,
-  { start, slices, across, deep, tokens, loads, threads, spec, width }: Shape,
+  { start, slices, across, deep, tokens, loads, threads, sparse, spec, width }: Shape,
 ): string {
   const act: Activation = activation ?? ((plain) => plain);
   const share = Math.ceil(depth / slices);
   const all = range(tokens);
   const quads = range(loadQuads(spec));
-  // A power of two, or all there is: so no place lies past the chunk, where zeros follow the last line.
-  const atOnce = Math.min(together, Math.ceil(Math.min(chunk, share) / deep));
-  const lines = range(atOnce);
+  const lines = range(Math.min(together, Math.ceil(Math.min(threads, share) / deep)));
+  const own = (t: number): string =>
+    act(args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k`), 'f32');
+  const keep = sparse
+    ? wgsl`if (thread < ${Math.ceil(threads / 32)}u) { atomicStore(&is_read[thread], 0u); }
+      workgroupBarrier();
+      let is_own = base + thread < end && (${all.map((t) => `own_${t} != 0.0`).join(' || ')});
+      if (is_own) { atomicOr(&is_read[thread >> 5u], 1u << (thread & 31u)); }
+      workgroupBarrier();
+      let found = places(thread);
+      let count = found.x;
+      if (is_own) {
+        line_of[found.y] = k;
+        ${all.map((t) => `x_of[${t * threads}u + found.y] = own_${t};`).join(' ')}
+      }`
+    : wgsl`let count = min(${threads}u, end - base);
+      ${all.map((t) => `x_of[${t * threads}u + thread] = own_${t};`).join(' ')}`;
   return wgsl`let place = group_index - ${start}u;
     let load = (place / ${slices}u) * ${across}u + beside;
+    let load_at = min(load, ${loads - 1}u);
     let begin = (place % ${slices}u) * ${share}u;
     let end = min(begin + ${share}u, ${depth}u);
-    for (var base = begin; base < end; base += ${chunk}u) {
+    for (var base = begin; base < end; base += ${threads}u) {
+      let k = min(base + thread, end - 1u);
+      ${all.map((t) => `let own_${t} = ${own(t)};`).join(' ')}
       workgroupBarrier();
-      for (var i = thread; i < ${chunk}u; i += ${threads}u) {
-        let k = min(base + i, end - 1u);
-        ${all
-          .map(
-            (t) =>
-              `x_of[${t * chunk}u + i] = select(0.0, ${act(args.inputs[x]!.at(`${(firstRow + t) * width + firstColumn}u + k`), 'f32')}, base + i < end);`,
-          )
-          .join('\n        ')}
-      }
+      ${keep}
       workgroupBarrier();
-      for (var k = behind; k < min(${chunk}u, end - base); k += ${atOnce * deep}u) {
+      for (var i = behind; i < count; i += ${lines.length * deep}u) {
         ${lines
           .map(
-            (u) => wgsl`let k${u} = k + ${u * deep}u;
-        ${all.map((t) => `let x${t}_${u} = x_of[${t * chunk}u + k${u}];`).join(' ')}
-        var w${u} = ${type}();${scale ? ` var s${u} = 0.0;` : ''}
-        if (load < ${loads}u && (${all.map((t) => `x${t}_${u} != 0.0`).join(' || ')})) {
-          w${u} = ${load(`(${firstOut}u + base + k${u})`, 'load')};${scale ? ` s${u} = ${scale(`(${firstOut}u + base + k${u})`, 'load')};` : ''}
-        }`,
+            (u) => wgsl`let i${u} = min(i + ${u * deep}u, count - 1u);
+        let line${u} = ${firstOut}u + ${sparse ? `line_of[i${u}]` : `base + i${u}`};
+        ${all.map((t) => `let x${t}_${u} = select(0.0, x_of[${t * threads}u + i${u}], i + ${u * deep}u < count);`).join(' ')}`,
           )
           .join('\n        ')}
+        ${lines.map((u) => `let w${u} = ${load(`line${u}`, 'load_at')};`).join(' ')}
+        ${scale ? lines.map((u) => `let s${u} = ${scale(`line${u}`, 'load_at')};`).join(' ') : ''}
         ${lines
-          .map((u) => {
-            const add = all
+          .map((u) =>
+            all
               .flatMap((t) => [
-                ...(scale ? [`let y${t} = x${t}_${u} * s${u};`] : []),
+                ...(scale ? [`let y${t}_${u} = x${t}_${u} * s${u};`] : []),
                 ...quads.map(
-                  (q) =>
-                    `sum_${t}_${q} += ${scale ? `y${t}` : `x${t}_${u}`} * ${quad(`w${u}`, q)};`,
+                  (q) => `sum_${t}_${q} += ${scale ? 'y' : 'x'}${t}_${u} * ${quad(`w${u}`, q)};`,
                 ),
               ])
-              .join(' ');
-            return scale ? `if (s${u} != 0.0) { ${add} }` : add;
-          })
+              .join(' '),
+          )
           .join('\n        ')}
       }
     }`;
