@@ -24,8 +24,10 @@ export async function* train(
   const examination = randomWords(group, { seed, batch: unseen, count: 50, length: batch.length });
   while (trainer.step < settings.steps && !signal.aborted) {
     const step = trainer.step + 1;
-    const lossOfBatch = await trainer.accumulate(
-      randomWords(group, { seed, batch: learned + step, ...batch }),
+    const words = randomWords(group, { seed, batch: learned + step, ...batch });
+    const { loss: lossOfBatch } = await trainer.trainStep(
+      [words],
+      learningRate(step, schedule(settings)),
     );
     if (!Number.isFinite(lossOfBatch)) {
       throw new UsageError(
@@ -33,7 +35,6 @@ export async function* train(
           'try another seed',
       );
     }
-    await trainer.apply(learningRate(step, schedule(settings)));
     if (step % every === 0 || step === settings.steps) {
       const { loss, byPosition } = await evaluate(trainer, examination);
       yield { step, loss, accuracy: mean(byPosition) };

@@ -8,6 +8,11 @@ export interface TrainingSequence {
   readonly targets: readonly number[];
 }
 
+/** Sequences as a step takes them. */
+export type PackedSequences = Readonly<
+  Record<'tokens' | 'offsets' | 'logitRows' | 'targets', Int32Array>
+>;
+
 /**
  * Whole sequences as the inputs of a step: one after another, the rest padding.
  *
@@ -18,7 +23,7 @@ export function packSequences(
   sequences: readonly TrainingSequence[],
   { tokens: rows, slots }: BatchShape,
   { vocabularySize }: Pick<ModelConfig, 'vocabularySize'>,
-): Readonly<Record<'tokens' | 'offsets' | 'logitRows' | 'targets', Int32Array>> {
+): PackedSequences {
   const total = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
   if (sequences.length > slots || total > rows) {
     throw new UsageError(

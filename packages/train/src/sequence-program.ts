@@ -10,7 +10,7 @@ import {
   type States,
 } from '@rwkv-js/tensor';
 import type { BatchShape } from './accumulate.ts';
-import { packSequences, type TrainingSequence } from './pack.ts';
+import { packSequences, type PackedSequences, type TrainingSequence } from './pack.ts';
 
 /** A program that reads whole sequences from their beginning, with the states that it keeps of them. */
 export class SequenceProgram {
@@ -65,12 +65,13 @@ export class SequenceProgram {
     }
   }
 
-  /** Queues one run over `sequences`. @throws UsageError when they do not fit. */
-  run(
-    sequences: readonly TrainingSequence[],
-    inputs: Readonly<Record<string, number[]>> = {},
-  ): void {
-    const packed = packSequences(sequences, this.#shape, this.#config);
+  /** Sequences as the inputs of a run. @throws UsageError when they do not fit. */
+  pack(sequences: readonly TrainingSequence[]): PackedSequences {
+    return packSequences(sequences, this.#shape, this.#config);
+  }
+
+  /** Queues one run over sequences from {@link pack}. */
+  run(packed: PackedSequences, inputs: Readonly<Record<string, number[]>> = {}): void {
     for (const [tensor, elements] of this.#beginning) this.#device.write(tensor, elements);
     this.executable.run({ ...packed, ...inputs });
   }

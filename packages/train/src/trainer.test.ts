@@ -31,10 +31,7 @@ function begin(device: Device, version: '4' | '7' = '7'): Promise<Trainer> {
 
 async function steps(trainer: Trainer, count: number): Promise<number> {
   let loss = 0;
-  for (let i = 0; i < count; i++) {
-    loss = await trainer.accumulate(sequences);
-    await trainer.apply(0.01);
-  }
+  for (let i = 0; i < count; i++) ({ loss } = await trainer.trainStep([sequences], 0.01));
   return loss;
 }
 
@@ -75,6 +72,35 @@ describe('a trainer', () => {
       if (!name.startsWith('first.')) continue;
       found.forEach((x, i) => expect(x, name).toBeCloseTo(expected.get(name)![i]!, 8));
     }
+  });
+
+  test('takes a step over micro-batches as accumulating and applying them does', async () => {
+    await using device = openCpu();
+    await using whole = await begin(device);
+    await using parts = await begin(device);
+    const step = await whole.trainStep(
+      sequences.map((one) => [one]),
+      0.01,
+    );
+    let loss = 0;
+    for (const one of sequences) loss += await parts.accumulate([one], 0.5);
+    expect(step).toEqual({ loss: loss / 2, norm: await parts.apply(0.01) });
+    expect(await numbers(whole.weights({ withMoments: true }))).toEqual(
+      await numbers(parts.weights({ withMoments: true })),
+    );
+    expect(whole.step).toBe(1);
+  });
+
+  test('refuses a step of no batch, or of one that does not fit, and is as it was', async () => {
+    await using device = openCpu();
+    await using trainer = await begin(device);
+    const before = await numbers(trainer.weights({ withMoments: true }));
+    await expect(trainer.trainStep([], 0.01)).rejects.toThrow('was given no batch');
+    const tooMany = [...sequences, ...sequences];
+    await expect(trainer.trainStep([sequences, tooMany], 0.01)).rejects.toThrow(UsageError);
+    expect(trainer.step).toBe(0);
+    expect(await numbers(trainer.weights({ withMoments: true }))).toEqual(before);
+    expect(await trainer.apply(0)).toBe(0);
   });
 
   test('clips and steps as AdamW is written, and forgets the gradients it took', async () => {

@@ -17,7 +17,7 @@ import {
 import { recordAccumulate, recordForward, weightsOf, type BatchShape } from './accumulate.ts';
 import { recordApply } from './apply.ts';
 import { officialOptimizer, type OptimizerSettings } from './optimizer.ts';
-import type { TrainingSequence } from './pack.ts';
+import type { PackedSequences, TrainingSequence } from './pack.ts';
 import { SequenceProgram } from './sequence-program.ts';
 
 /** How a model is trained. */
@@ -105,14 +105,41 @@ export class Trainer implements AsyncDisposable {
   }
 
   /**
-   * Adds a batch's gradients to those that `apply` will take.
+   * One training step: the gradients of all batches, each with an equal share, then `apply`. All of it is
+   * queued before anything is read, so the device works without a pause.
+   *
+   * @param batches micro-batches; what one cannot hold at once is several
+   * @returns the mean of their losses before the step, nats, and the gradients' norm before it was clipped
+   * @throws UsageError when there is no batch, or one does not fit the trainer's shape: nothing was
+   * changed; DeviceError when the device failed.
+   */
+  async trainStep(
+    batches: readonly (readonly TrainingSequence[])[],
+    rate: number,
+  ): Promise<{ readonly loss: number; readonly norm: number }> {
+    if (batches.length === 0) {
+      throw new UsageError('a training step was given no batch; give one at least');
+    }
+    const packed = batches.map((sequences) => this.#accumulate.pack(sequences));
+    const reading = packed.map((batch) => this.#queue(batch, 1 / packed.length));
+    const [norm, ...losses] = await Promise.all([this.apply(rate), ...reading]);
+    return { loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, norm };
+  }
+
+  /**
+   * Adds a batch's gradients to those that `apply` will take: `trainStep` in parts.
    *
    * @param share the batch's share of what is applied at once; shares add up to 1
    * @returns the mean cross-entropy of its targets, nats
    * @throws UsageError when the batch does not fit the trainer's shape; DeviceError when the device failed.
    */
   async accumulate(sequences: readonly TrainingSequence[], share = 1): Promise<number> {
-    this.#accumulate.run(sequences, { 'cotangent.loss': [share] });
+    return this.#queue(this.#accumulate.pack(sequences), share);
+  }
+
+  /** Queues a batch and the readback of its loss. */
+  async #queue(batch: PackedSequences, share: number): Promise<number> {
+    this.#accumulate.run(batch, { 'cotangent.loss': [share] });
     this.#accumulated = true;
     const { loss } = await this.#accumulate.executable.read('loss');
     return loss[0]!;
@@ -141,7 +168,7 @@ export class Trainer implements AsyncDisposable {
   ): Promise<{ readonly loss: number; readonly logits: HostArray }> {
     const tokens = sequences.reduce((sum, sequence) => sum + sequence.tokens.length, 0);
     const program = await this.#forwardOf({ tokens, slots: sequences.length });
-    program.run(sequences);
+    program.run(program.pack(sequences));
     const { loss, logits } = await program.executable.read('loss', 'logits');
     return { loss: loss[0]!, logits };
   }

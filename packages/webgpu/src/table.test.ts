@@ -15,6 +15,14 @@ import {
   type KernelTable,
   type Program,
 } from '@rwkv-js/tensor';
+import { specificationWeights } from '@rwkv-js/testing';
+import {
+  officialOptimizer,
+  recordAccumulate,
+  recordApply,
+  recordForward,
+  weightsOf,
+} from '@rwkv-js/train';
 import { expect, test } from 'vitest';
 import type { Capabilities } from './kernel.ts';
 import { kernelFor, webGpuKernels } from './table.ts';
@@ -75,6 +83,20 @@ test('a step moves at most a tenth more than what it must', () => {
   };
   expect(moved(webGpuKernels(common)) / moved(idealKernels)).toBeLessThanOrEqual(1.1);
 });
+
+test.each(['5.0', '5.1', '5.2', '6', '7'] as const)(
+  'a training step of RWKV-%s takes no more buffers than Chromium binds',
+  (version) => {
+    const source = specificationWeights(version);
+    const forward = recordForward(readConfig(source), source.tensors, { tokens: 12, slots: 3 });
+    const weights = weightsOf(forward);
+    const step = recordAccumulate(forward, weights.keys());
+    const apply = recordApply(weights, officialOptimizer(version));
+    for (const program of [forward, step, apply]) {
+      expect(plan(program, webGpuKernels(common)).calls.length).toBeGreaterThan(10);
+    }
+  },
+);
 
 test('what takes more buffers than an adapter binds is lowered', () => {
   const few = { ...common, bindings: 8 };
