@@ -1,5 +1,7 @@
+import type { Argument } from '../argument.ts';
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
+import { checkpointsInTurns } from './checkpoints.ts';
 
 /**
  * The recurrences of RWKV-5 and 6: y = r · (S + (bonus ⊙ k) vᵀ), S ← decay ⊙ S + k vᵀ, S [key, value].
@@ -73,9 +75,11 @@ var<workgroup> bounds: vec2u;`,
 
 /**
  * Their gradients (formulas: diagonal-backward.ts of core). A work group for each head walks all slots:
- * forwards, thread j leaves column j of the matrix before each token in the working memory [tokens, heads,
- * n, n]; then backwards, with the gradient of the matrix [heads, n, n] behind that. Sums along the key
- * channels have a thread for each value channel, and the other way round.
+ * forwards, thread j leaves column j of every so many matrices in the working memory (checkpoints.ts); then
+ * backwards part by part, where those of the part are computed again from the one that was kept. Sums along the
+ * key channels have a thread for each value channel, and the other way round.
+ *
+ * Working memory of a head: the gradient of the matrix [n, n], checkpoints, and the matrices of a part.
  */
 const backward =
   (decayByToken: boolean): KernelMaker =>
@@ -83,11 +87,15 @@ const backward =
     const [, tokens, width] = inputs[0]!.shape as [number, number, number];
     const [slots, heads, n] = inputs[2]!.shape as [number, number, number];
     const rows = tokens * width;
-    const perToken = heads * n * n;
-    const gradients = tokens * perToken;
+    const { every, count } = checkpointsInTurns(tokens);
+    const perHead = (1 + count + every) * n * n;
     const cotangent = decayByToken ? 4 : 3;
+    // From element (i, thread) of the matrix before token t to that of the one after it.
+    const advance = (x: Argument, vectors: Argument): string => wgsl`
+        let row = t * ${width}u + head * ${n}u;
+        old = ${decayByToken ? x.at(`${3 * rows}u + row + i`) : vectors.at(`head * ${n}u + i`)} * old + ${x.at(`${rows}u + row + i`)} * ${x.at(`${2 * rows}u + row + thread`)};`;
     return {
-      scratchBytes: 4 * (gradients + perToken),
+      scratchBytes: 4 * heads * perHead,
       passes: [
         {
           grid: gridOf(heads),
@@ -109,7 +117,9 @@ var<workgroup> bounds: vec2u;`,
   let head = ${flatGroup};
   if (head >= ${heads}u) { return; }
   let channel = head * ${n}u + thread;
-  let own = ${gradients}u + head * ${n * n}u;
+  let own = head * ${perHead}u;
+  let kept = own + ${n * n}u;
+  let part_first = kept + ${count * n * n}u;
   ${
     decayByToken
       ? `bonus_of[thread] = ${vectors!.at('channel')};`
@@ -128,16 +138,27 @@ var<workgroup> bounds: vec2u;`,
       ${scratch}[own + at] = ${flow!.at('matrix + at')};
       var old = ${state!.at('matrix + at')};
       for (var t = range.x; t < range.y; t++) {
-        let row = t * ${width}u + head * ${n}u;
-        ${scratch}[(t * ${heads}u + head) * ${n * n}u + at] = old;
-        old = ${decayByToken ? x!.at(`${3 * rows}u + row + i`) : vectors!.at(`head * ${n}u + i`)} * old + ${x!.at(`${rows}u + row + i`)} * ${x!.at(`${2 * rows}u + row + thread`)};
+        if ((t - range.x) % ${every}u == 0u) { ${scratch}[kept + (t - range.x) / ${every}u * ${n * n}u + at] = old; }${advance(x!, vectors!)}
       }
     }
-    storageBarrier();
+    var end = range.y;
     for (var t = range.y; t > range.x;) {
+      if (t == end) {
+        // A part begins: its matrices, from the one that was kept.
+        let begin = range.x + (t - 1u - range.x) / ${every}u * ${every}u;
+        for (var i = 0u; i < ${n}u; i++) {
+          let at = i * ${n}u + thread;
+          var old = ${scratch}[kept + (begin - range.x) / ${every}u * ${n * n}u + at];
+          for (var t = begin; t < end; t++) {
+            ${scratch}[part_first + (t - begin) * ${n * n}u + at] = old;${advance(x!, vectors!)}
+          }
+        }
+        storageBarrier();
+        end = begin;
+      }
       t--;
       let place = t * ${width}u + channel;
-      let before = (t * ${heads}u + head) * ${n * n}u;
+      let before = part_first + (t - end) * ${n * n}u;
       workgroupBarrier();
       r_of[thread] = ${x!.at('place')};
       k_of[thread] = ${x!.at(`${rows}u + place`)};

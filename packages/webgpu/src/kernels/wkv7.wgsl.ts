@@ -1,5 +1,6 @@
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
+import { checkpointsOfSlots } from './checkpoints.ts';
 
 /**
  * The recurrence of RWKV-7 alone: S ← S diag(decay) + (S a) bᵀ + v kᵀ, y = S r, S [value, key]. A work
@@ -65,16 +66,20 @@ var<workgroup> bounds: vec2u;`,
 
 /**
  * Its gradients (formulas: wkv7-backward.ts of core). A work group for each head of a slot: forwards, thread
- * i leaves row i of the matrix before each token in the working memory [tokens, heads, n, n]; then backwards,
- * with the gradient of the matrix where the old state's goes. Sums along a row have a thread for each row,
- * sums along a column one for each column.
+ * i leaves row i of every so many matrices in the working memory (checkpoints.ts); then backwards part by part,
+ * where those of the part are computed again from the one that was kept, with the gradient of the matrix where
+ * the old state's goes. Sums along a row have a thread for each row, sums along a column one for each column.
+ *
+ * Working memory: [checkpoints, heads, n, n], then [slots, heads, tokens of a part, n, n].
  */
 const wkv7Backward: KernelMaker = ({ inputs }) => {
   const [, tokens, width] = inputs[0]!.shape as [number, number, number];
   const [slots, heads, n] = inputs[1]!.shape as [number, number, number];
   const rows = tokens * width;
+  const { every, count } = checkpointsOfSlots(tokens, slots);
+  const parts = count * heads * n * n;
   return {
-    scratchBytes: Math.max(4, 4 * tokens * heads * n * n),
+    scratchBytes: Math.max(4, 4 * (parts + slots * heads * every * n * n)),
     passes: [
       {
         grid: gridOf((slots + 1) * heads),
@@ -82,6 +87,18 @@ const wkv7Backward: KernelMaker = ({ inputs }) => {
         source: ({ inputs: [x, state, offsets, flow], outputs: [dx, dstate], scratch }) => {
           const of = (part: number, place: string): string => x!.at(`${part * rows}u + ${place}`);
           const names = ['r', 'decay', 'k', 'v', 'a', 'b', 'g'];
+          // From the matrix before token t to the one after it; its row goes to `place` where asked.
+          const advance = (place: string): string => wgsl`
+    let at = t * ${width}u + head * ${n}u;
+    let value = ${of(3, 'at + thread')};
+    var read = 0.0;
+    for (var j = 0u; j < ${n}u; j++) {
+      ${place === '' ? '' : `${scratch}[${place} + j] = row[j];`}
+      read += row[j] * ${of(4, 'at + j')};
+    }
+    for (var j = 0u; j < ${n}u; j++) {
+      row[j] = row[j] * ${of(1, 'at + j')} + read * ${of(5, 'at + j')} + value * ${of(2, 'at + j')};
+    }`;
           return {
             module: `${names.map((name) => `var<workgroup> ${name}_of: array<f32, ${n}>;`).join('\n')}
 var<workgroup> read_of: array<f32, ${n}>;
@@ -108,24 +125,30 @@ var<workgroup> bounds: vec2u;`,
     row[j] = ${state!.at('first + j')};
     ${dstate!.name}[first + j] = ${flow!.at('first + j')};
   }
+  let kept = ((range.x / ${every}u + slot) * ${heads}u + head) * ${n * n}u + thread * ${n}u;
+  let part_first = ${parts}u + part * ${every * n * n}u;
   for (var t = range.x; t < range.y; t++) {
-    let at = t * ${width}u + head * ${n}u;
-    let before = (t * ${heads}u + head) * ${n * n}u + thread * ${n}u;
-    let value = ${of(3, 'at + thread')};
-    var read = 0.0;
-    for (var j = 0u; j < ${n}u; j++) {
-      ${scratch}[before + j] = row[j];
-      read += row[j] * ${of(4, 'at + j')};
-    }
-    for (var j = 0u; j < ${n}u; j++) {
-      row[j] = row[j] * ${of(1, 'at + j')} + read * ${of(5, 'at + j')} + value * ${of(2, 'at + j')};
-    }
+    if ((t - range.x) % ${every}u == 0u) {
+      let place = kept + (t - range.x) / ${every}u * ${heads * n * n}u;
+      for (var j = 0u; j < ${n}u; j++) { ${scratch}[place + j] = row[j]; }
+    }${advance('')}
   }
-  storageBarrier();
+  var end = range.y;
   for (var t = range.y; t > range.x;) {
+    if (t == end) {
+      // A part begins: its matrices, from the one that was kept.
+      let begin = range.x + (t - 1u - range.x) / ${every}u * ${every}u;
+      let place = kept + (begin - range.x) / ${every}u * ${heads * n * n}u;
+      for (var j = 0u; j < ${n}u; j++) { row[j] = ${scratch}[place + j]; }
+      for (var t = begin; t < end; t++) {
+        let before = part_first + (t - begin) * ${n * n}u + thread * ${n}u;${advance('before')}
+      }
+      storageBarrier();
+      end = begin;
+    }
     t--;
     let place = t * ${width}u + channel;
-    let before = (t * ${heads}u + head) * ${n * n}u;
+    let before = part_first + (t - end) * ${n * n}u;
     workgroupBarrier();
     ${names.map((name, i) => `${name}_of[thread] = ${of(i, 'place')};`).join('\n    ')}
     workgroupBarrier();
