@@ -48,6 +48,19 @@ describe.each(['f32', 'f16', 'bf16', 'q8', 'q4'] as const)('weights in %s', (for
     expect(all[1]).toEqual(all[0]);
   });
 
+  test('give the same bits however tokens share steps', async () => {
+    await using device = await openWasm({ threads: 2 });
+    await using model = await load(device, format);
+    // 70 tokens are steps of 64, 4 and 1; then one by one, while another sequence is beside them for a part.
+    const together = model.session();
+    await together.feed(tokens);
+    const [alone, other] = [model.session(), model.session()];
+    for (const [i, token] of tokens.entries()) {
+      await Promise.all([alone.feed([token]), i % 3 === 0 && other.feed([5, 6, token])]);
+    }
+    expect(await alone.logits()).toEqual(await together.logits());
+  });
+
   test('give what the reference device gives', async () => {
     await using device = await openWasm({ threads: 2 });
     await using reference = openCpu();

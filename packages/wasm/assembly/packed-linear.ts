@@ -75,7 +75,7 @@ function rowsProduct(
   let target = y + (<usize>first << 2);
   for (let row = first; row < end; row += 8) {
     widenPanel(panel, bits, columns, beside);
-    tokensTimesPanel(beside, tokens, own, <usize>columns << 1, scales, <usize>columns >> 3, columns, target, yStride, false);
+    tokensTimesPanel(beside, tokens, own, <usize>columns << 1, scales, <usize>columns >> 3, columns, 32, target, yStride, false);
     panel += panelBytes;
     target += 32;
   }

@@ -1,5 +1,6 @@
 import { buffer, integer } from './arguments';
 import { multiplyAdd } from './lanes';
+import { inverseOf, largerOf, largestOf, rounded } from './sixteen-bits';
 import { shareEnd, shareStart } from './team';
 import { highHalves, lowHalves, rebias } from './weights';
 
@@ -14,28 +15,18 @@ export function quantize(buffers: usize, scalars: usize): void {
   const quants = buffer(buffers, 1), scales = quants + (<usize>blocks << 5);
   for (let block = shareStart(blocks, 2); block < shareEnd(blocks, 2); block++) {
     const x = buffer(buffers, 0) + (<usize>block << 7), to = quants + (<usize>block << 5);
-    let top = f32x4.abs(v128.load(x));
-    for (let i: usize = 16; i < 128; i += 16) top = f32x4.max(top, f32x4.abs(v128.load(x + i)));
-    const largest = max<f32>(
-      max<f32>(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
-      max<f32>(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
-    );
-    const scale = largest / <f32>127;
+    let top = i32x4.splat(0);
+    for (let i: usize = 0; i < 128; i += 16) top = largerOf(top, v128.load(x + i));
+    const scale = largestOf(top) / <f32>127;
     store<f32>(scales + (<usize>block << 2), scale);
-    const inverse = f32x4.splat(scale == 0 ? <f32>0 : <f32>1 / scale);
+    const inverse = inverseOf(scale);
     for (let i: usize = 0; i < 32; i += 16) {
       const from = x + (i << 2);
-      const low = i16x8.narrow_i32x4_s(rounded(from, inverse), rounded(from + 16, inverse));
-      const high = i16x8.narrow_i32x4_s(rounded(from + 32, inverse), rounded(from + 48, inverse));
+      const low = i16x8.narrow_i32x4_s(rounded(v128.load(from), inverse), rounded(v128.load(from, 16), inverse));
+      const high = i16x8.narrow_i32x4_s(rounded(v128.load(from, 32), inverse), rounded(v128.load(from, 48), inverse));
       v128.store(to + i, i8x16.max_s(i8x16.narrow_i16x8_s(low, high), i8x16.splat(-127)));
     }
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function rounded(x: usize, inverse: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), inverse)));
 }
 
 /** Widens a row's quants to 16 bits. */
@@ -47,20 +38,22 @@ export function widenRow(quants: usize, columns: i32, to: usize): void {
   }
 }
 
-/** For every block −8 times the sum of its numbers: what 4-bit weights are too large by. */
+/** For every block of 32 −8 times the sum of its numbers: what 4-bit weights are too large by. */
 export function correctionsOf(row: usize, columns: i32, to: usize): void {
-  const minus8 = i16x8.splat(-8);
   for (let i: usize = 0; i < <usize>columns << 1; i += 64) {
-    const sum = i32x4.add(
-      i32x4.add(i32x4.dot_i16x8_s(v128.load(row + i), minus8), i32x4.dot_i16x8_s(v128.load(row + i, 16), minus8)),
-      i32x4.add(i32x4.dot_i16x8_s(v128.load(row + i, 32), minus8), i32x4.dot_i16x8_s(v128.load(row + i, 48), minus8)),
-    );
-    store<i32>(
-      to,
-      i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3),
-    );
+    store<i32>(to, correctionOf(row + i, 32));
     to += 4;
   }
+}
+
+/** −8 times the sum of `count` 16-bit numbers, a multiple of 8. */
+export function correctionOf(row: usize, count: i32): i32 {
+  const minus8 = i16x8.splat(-8);
+  let sum = i32x4.splat(0);
+  for (const end = row + (<usize>count << 1); row < end; row += 16) sum = addWords(sum, v128.load(row), minus8);
+  return (
+    i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
+  );
 }
 
 // @ts-ignore: decorator
@@ -167,9 +160,10 @@ function nibbles(words: v128, shift: i32): v128 {
   return v128.and(i16x8.shr_u(words, shift), i16x8.splat(15));
 }
 
-/** A panel widened to 16 bits: for every block 16 pairs of vectors, rows 0 to 3 and 4 to 7 of two columns, then 8 scales f32. */
-export const WIDE_BLOCK: usize = 512 + 32;
-
+/**
+ * A panel widened to 16 bits, block after block: for every two columns a pair of vectors, rows 0 to 3 and 4 to 7, and
+ * behind those of a block 8 scales f32. Here from packed rows, whose blocks are of 32 columns.
+ */
 export function widenPanel(panel: usize, bits: i32, columns: i32, to: usize): void {
   const mask = i16x8.splat(15), eight = i16x8.splat(8);
   for (let column = 0; column < columns; column += 32) {
@@ -209,22 +203,23 @@ export function widenPanel(panel: usize, bits: i32, columns: i32, to: usize): vo
 /**
  * Rows of 16-bit numbers times a widened panel. Strides are in bytes.
  *
+ * @param block columns of a block, which have one scale in a row, and one in each row of the panel
  * @param more whether y holds the sums of columns before
  */
 export function tokensTimesPanel(
   wide: usize, tokens: i32, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32,
-  y: usize, yStride: usize, more: bool,
+  block: i32, y: usize, yStride: usize, more: bool,
 ): void {
   let token = 0;
   for (; token + 4 <= tokens; token += 4) {
-    panelTimesFour(wide, x, xStride, scales, scaleStride, columns, y, yStride, more);
+    panelTimesFour(wide, x, xStride, scales, scaleStride, columns, block, y, yStride, more);
     x += xStride << 2;
     scales += scaleStride << 2;
     y += yStride << 2;
   }
   // What is left of four: the same row in all places gives the same sums, written over each other.
   for (; token < tokens; token++) {
-    panelTimesFour(wide, x, 0, scales, 0, columns, y, 0, more);
+    panelTimesFour(wide, x, 0, scales, 0, columns, block, y, 0, more);
     x += xStride;
     scales += scaleStride;
     y += yStride;
@@ -237,7 +232,8 @@ export function tokensTimesPanel(
  * @param more whether y holds the sums of columns before
  */
 function panelTimesFour(
-  panel: usize, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32, y: usize, yStride: usize, more: bool,
+  panel: usize, x: usize, xStride: usize, scales: usize, scaleStride: usize, columns: i32, block: i32, y: usize, yStride: usize,
+  more: bool,
 ): void {
   let f0 = f32x4.splat(0), f1 = f0, f2 = f0, f3 = f0, g0 = f0, g1 = f0, g2 = f0, g3 = f0;
   const y1 = y + yStride, y2 = y1 + yStride, y3 = y2 + yStride;
@@ -251,7 +247,7 @@ function panelTimesFour(
   let x1 = x + xStride, x2 = x1 + xStride, x3 = x2 + xStride;
   while (x < end) {
     let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-    for (const stop = x + 64; x < stop;) {
+    for (const stop = min(end, x + (<usize>block << 1)); x < stop;) {
       const u = v128.load(panel), v = v128.load(panel, 16);
       let s = v128.load32_splat(x);
       a0 = addWords(a0, s, u); b0 = addWords(b0, s, v);

@@ -17,8 +17,13 @@ export const tolerances = {
   elementwise: 4e-6,
   /** Sums of some dozens to hundreds of products in f32, in any order. */
   sums: 2e-5,
-  /** Sums of hundreds of products with activations that a kernel may keep in 16 bits. */
-  sixteenBits: 5e-4,
+  /**
+   * Sums of n products, of elements of magnitude 1 with weights up to 1 / √n, where a kernel may keep each element, or
+   * each with its weight's scale, as a whole number of 16 bits. That is off by 2^−16 at most and by 2^−16 / √3 on
+   * average; weights are 1 / √(3n) on average, so errors that know nothing of each other make one of 2^−16 / 3 = 5e-6.
+   * The largest of thousands of sums is off by five times that, and its square by twice as much.
+   */
+  sixteenBits: 5e-5,
   /** Activations of magnitude 1 that may round to a neighbouring quant of 127. */
   oneQuant: 8e-3,
   /** States that go through several steps. */

@@ -27,9 +27,9 @@ import { RandomTensors } from './random-tensor.ts';
 
 const random = new RandomTensors(21);
 
-/** A packed matrix of random numbers. */
-function packed(shape: readonly number[], dtype: PackedDType): HostTensor {
-  const values = random.floats(shape).data as Float32Array;
+/** A packed matrix of random numbers up to `most`. */
+function packed(shape: readonly number[], dtype: PackedDType, most = 1): HostTensor {
+  const values = random.floats(shape, -most, most).data as Float32Array;
   return { dtype, shape, data: pack({ dtype, shape }, values) };
 }
 
@@ -85,6 +85,7 @@ function products(
     [4, 128, 3],
     [17, 96, 50],
     [64, 256, 130],
+    [16, 256, 136],
   ] as const;
   return sizes.flatMap(([tokens, width, out]) =>
     [quantize, (x: Value) => x].map((activations) =>
@@ -92,7 +93,12 @@ function products(
         op,
         `${tokens} ${activations === quantize ? 'quantised' : 'plain'} rows, [${out}, ${width}]`,
         activations === quantize ? 'sums' : 'sixteenBits',
-        [input(rows(tokens, width)), parameter(packed([out, width], dtype))],
+        [
+          input(rows(tokens, width)),
+          parameter(
+            packed([out, width], dtype, activations === quantize ? 1 : 1 / Math.sqrt(width)),
+          ),
+        ],
         (x, weight) => [build(activations(x!), weight!)],
       ),
     ),
@@ -113,7 +119,7 @@ function sparseProducts(dtype: PackedDType): ConformanceCase[] {
       'linearOfSparse',
       `${tokens} rows, columns, [${out}, ${width}]`,
       'sixteenBits',
-      [input(rows(tokens, width)), parameter(packed([out, width], dtype))],
+      [input(rows(tokens, width)), parameter(packed([out, width], dtype, 1 / Math.sqrt(width)))],
       (x, weight) => [linearOfSparse(x!, weight!)],
     ),
   );

@@ -38,15 +38,18 @@ function plainScratch(tokens: number, columns: number): number {
   return quantizedScratch(tokens, columns) + (tokens * columns) / 8;
 }
 
-/** Columns that assembly/packed-columns.ts takes at a time. */
+/** Columns that assembly/packed-columns.ts takes at a time, and those that have one scale. */
 const chunk = 512;
+const group = 128;
 
 /** Working memory of a product of plain rows with blocks along columns; assembly/packed-columns.ts. */
 function columnsScratch(tokens: number, columns: number): number {
+  const lists = tokens * Math.ceil(columns / group) * (4 + 8 * group);
   const most = 32 * Math.ceil(columns / 32);
-  // A list of the columns that are taken; or the rows, and a panel's scales, in 16 bits.
-  if (tokens === 1) return 16 * most + (3 * most) / 8;
-  return (tokens + 1) * (2 * most + most / 8) + 2 * tokens * chunk + (chunk / 32) * wideBlockBytes;
+  const panel = 4 * most + 16 * chunk + 32 * (chunk / group);
+  const rows = tokens * (2 * chunk + 4 * (chunk / group) + (columns < most ? 4 * most : 0));
+  // One or the other, by how many zeros there are.
+  return 8 * group + Math.max(lists, panel + rows);
 }
 
 const linear: Launcher = (operation) => {
