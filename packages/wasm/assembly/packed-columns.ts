@@ -22,9 +22,14 @@ export function columnsProduct(
  */
 function isSparse(x: usize, tokens: i32, columns: i32): bool {
   if (tokens <= 2) return true;
-  const count = <usize>tokens * columns;
-  let taken: usize = 0;
-  for (let i: usize = 0; i < count; i++) taken += <usize>i32(load<f32>(x + (i << 2)) != 0);
+  // Up to three at the end are not looked at.
+  const count = tokens * columns;
+  let lanes = i32x4.splat(0);
+  for (const end = x + (<usize>(count & ~3) << 2); x < end; x += 16) {
+    lanes = i32x4.sub(lanes, f32x4.ne(v128.load(x), f32x4.splat(0)));
+  }
+  const taken =
+    i32x4.extract_lane(lanes, 0) + i32x4.extract_lane(lanes, 1) + i32x4.extract_lane(lanes, 2) + i32x4.extract_lane(lanes, 3);
   return tokens <= 4 ? taken * 3 < count * 2 : taken * 5 < count * 2;
 }
 

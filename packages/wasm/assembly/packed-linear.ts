@@ -48,16 +48,18 @@ function oneRow(
 ): void {
   if (bits == 4) correctionsOf(own, columns, beside);
   const panelBytes = <usize>(columns >> 5) * blockBytes(bits);
-  let panel = weight + (<usize>first >> 3) * panelBytes;
-  let target = y + (<usize>first << 2);
-  for (let row = first; row < end; row += 16) {
+  // Panels from two halves at a time: both are read from one end to the other.
+  const half = (end - first + 8) >> 4 << 3;
+  let panel = weight + <usize>(first >> 3) * panelBytes, target = y + (<usize>first << 2);
+  for (let row = first; row < first + half; row += 8) {
     // The last panel may be alone.
-    const two = row + 8 < end;
-    const other = two ? panel + panelBytes : panel, otherTarget = two ? target + 32 : target;
+    const two = row + half < end;
+    const other = two ? panel + <usize>(half >> 3) * panelBytes : panel;
+    const otherTarget = two ? target + (<usize>half << 2) : target;
     if (bits == 8) bytesTimesRow(panel, other, own, scales, columns, target, otherTarget);
     else nibblesTimesRow(panel, other, own, scales, beside, columns, target, otherTarget);
-    panel += 2 * panelBytes;
-    target += 64;
+    panel += panelBytes;
+    target += 32;
   }
 }
 

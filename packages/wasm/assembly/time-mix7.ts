@@ -78,9 +78,12 @@ const IDENTITY: i32 = 0;
 const TANH: i32 = 1;
 const SIGMOID: i32 = 2;
 
+/** Tokens that are so few that weights are widened for each of them, 32 channels at a time. */
+const FEW: i32 = 4;
+
 /**
- * timeMix7Raise, eight channels at a time. Buffers: low, up, biases, value, first value where there is one,
- * decay, rate, value, gate. Scalars: tokens, width (a multiple of 8), dtype of up, ranks of w, a, v, g.
+ * timeMix7Raise. Buffers: low, up, biases, value, first value where there is one, decay, rate, value, gate.
+ * Scalars: tokens, width (a multiple of 8), dtype of up, ranks of w, a, v, g.
  */
 export function timeMix7Raise(buffers: usize, scalars: usize): void {
   const tokens = integer(scalars, 0), width = integer(scalars, 1), dtype = integer(scalars, 2);
@@ -99,23 +102,23 @@ export function timeMix7Raise(buffers: usize, scalars: usize): void {
     activate(from + (<usize>w << 2), to + (<usize>w << 2), a + v, IDENTITY);
     activate(from + (<usize>(w + a + v) << 2), to + (<usize>(w + a + v) << 2), g, SIGMOID);
   }
-  const end = shareEnd(width, 8);
-  for (let channel = shareStart(width, 8); channel < end; channel += 8) {
+  const unit = tokens <= FEW && (width & 31) == 0 ? 32 : 8, end = shareEnd(width, unit);
+  for (let channel = shareStart(width, unit); channel < end; channel += unit) {
     const place = <usize>channel << 2;
     let row = 0;
-    raise(up, dtype, total, row, w, width, channel, weights, inner, low, tokens, decay + place, stride);
+    raise(up, dtype, total, row, w, width, channel, unit, weights, inner, low, tokens, decay + place, stride);
     row += w;
-    raise(up, dtype, total, row, a, width, channel, weights, inner, low, tokens, rate + place, stride);
+    raise(up, dtype, total, row, a, width, channel, unit, weights, inner, low, tokens, rate + place, stride);
     row += a;
-    if (v > 0) raise(up, dtype, total, row, v, width, channel, weights, inner, low, tokens, value + place, stride);
+    if (v > 0) raise(up, dtype, total, row, v, width, channel, unit, weights, inner, low, tokens, value + place, stride);
     row += v;
-    raise(up, dtype, total, row, g, width, channel, weights, inner, low, tokens, gate + place, stride);
-    for (let half: usize = 0; half < 32; half += 16) {
-      const bias = biases + place + half;
+    raise(up, dtype, total, row, g, width, channel, unit, weights, inner, low, tokens, gate + place, stride);
+    for (let part: usize = 0; part < <usize>unit << 2; part += 16) {
+      const bias = biases + place + part;
       const w0 = v128.load(bias), a0 = v128.load(bias + stride);
       const v0 = v > 0 ? v128.load(bias + 2 * stride) : w0;
       for (let token: usize = 0; token < <usize>tokens; token++) {
-        const at = token * stride + place + half;
+        const at = token * stride + place + part;
         const sigma = sigmoid4(f32x4.add(v128.load(decay + at), w0));
         // −e^(−½)
         v128.store(decay + at, exp4(f32x4.mul(sigma, splat(-0.6065306597126334))));
@@ -141,16 +144,103 @@ function activate(from: usize, to: usize, count: i32, which: i32): void {
   }
 }
 
-/** Rows `first` to `first + rank` of up for eight channels, times the part of `inner` that is theirs. */
+/** Rows `first` to `first + rank` of up for some channels, times the part of `inner` that is theirs. */
 function raise(
-  up: usize, dtype: i32, rows: i32, first: i32, rank: i32, width: i32, channel: i32, weights: usize, inner: usize,
-  low: usize, tokens: i32, y: usize, stride: usize,
+  up: usize, dtype: i32, rows: i32, first: i32, rank: i32, width: i32, channel: i32, channels: i32, weights: usize,
+  inner: usize, low: usize, tokens: i32, y: usize, stride: usize,
 ): void {
+  const count = <usize>rows * width;
+  inner += <usize>first << 2;
+  if (channels == 32) {
+    for (let token = 0; token < tokens; token++) {
+      if (dtype == 0) raiseOne<f32>(up, first, rank, width, channel, inner, y);
+      else if (dtype == 1) raiseOne<u16>(up, first, rank, width, channel, inner, y);
+      else if (dtype == 2) raiseOne<i16>(up, first, rank, width, channel, inner, y);
+      else if (dtype == 3) raisePacked(up, 8, count, first, rank, width, channel, inner, y);
+      else raisePacked(up, 4, count, first, rank, width, channel, inner, y);
+      inner += low;
+      y += stride;
+    }
+    return;
+  }
   if (dtype == 0) widenRows<f32>(up, first, rank, width, channel, weights);
   else if (dtype == 1) widenRows<u16>(up, first, rank, width, channel, weights);
   else if (dtype == 2) widenRows<i16>(up, first, rank, width, channel, weights);
-  else widenPackedRows(up, dtype == 3 ? 8 : 4, <usize>rows * width, first, rank, width, channel, weights);
-  tokensTimesGroup(weights, rank, inner + (<usize>first << 2), low, tokens, y, stride, false);
+  else widenPackedRows(up, dtype == 3 ? 8 : 4, count, first, rank, width, channel, weights);
+  tokensTimesGroup(weights, rank, inner, low, tokens, y, stride, false);
+}
+
+/** One token, 32 channels: sums in the order of `tokensTimesGroup`. */
+function raiseOne<T>(up: usize, first: i32, rank: i32, width: i32, channel: i32, x: usize, y: usize): void {
+  const size: usize = sizeof<T>();
+  let from = up + (<usize>first * width + channel) * size;
+  let a = splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+  for (const end = x + (<usize>rank << 2); x < end; x += 4) {
+    const s = v128.load32_splat(x);
+    a = multiplyAdd(a, s, widen4<T>(from));
+    b = multiplyAdd(b, s, widen4<T>(from + 4 * size));
+    c = multiplyAdd(c, s, widen4<T>(from + 8 * size));
+    d = multiplyAdd(d, s, widen4<T>(from + 12 * size));
+    e = multiplyAdd(e, s, widen4<T>(from + 16 * size));
+    f = multiplyAdd(f, s, widen4<T>(from + 20 * size));
+    g = multiplyAdd(g, s, widen4<T>(from + 24 * size));
+    h = multiplyAdd(h, s, widen4<T>(from + 28 * size));
+    from += <usize>width * size;
+  }
+  v128.store(y, a); v128.store(y, b, 16); v128.store(y, c, 32); v128.store(y, d, 48);
+  v128.store(y, e, 64); v128.store(y, f, 80); v128.store(y, g, 96); v128.store(y, h, 112);
+}
+
+/** The same of packed rows, as files have them; `count` numbers in all. The 32 channels are a block of each row. */
+// @ts-ignore: decorator
+@inline
+function raisePacked(
+  up: usize, bits: i32, count: usize, first: i32, rank: i32, width: i32, channel: i32, x: usize, y: usize,
+): void {
+  const block = (<usize>first * width + channel) >> 5;
+  let quants = up + (block * bits << 2), scales = up + (count * bits >> 3) + (block << 1);
+  let a = splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+  for (const end = x + (<usize>rank << 2); x < end; x += 4) {
+    const s = v128.load32_splat(x), scale = splat(widen<u16>(scales));
+    let words: v128, others: v128;
+    if (bits == 8) {
+      words = v128.load8x8_s(quants);
+      others = v128.load8x8_s(quants, 8);
+    } else {
+      const low = lowQuants(v128.load(quants));
+      words = i16x8.extend_low_i8x16_s(low);
+      others = i16x8.extend_high_i8x16_s(low);
+    }
+    a = addLow(a, s, scale, words); b = addHigh(b, s, scale, words);
+    c = addLow(c, s, scale, others); d = addHigh(d, s, scale, others);
+    if (bits == 8) {
+      words = v128.load8x8_s(quants, 16);
+      others = v128.load8x8_s(quants, 24);
+    } else {
+      const high = highQuants(v128.load(quants));
+      words = i16x8.extend_low_i8x16_s(high);
+      others = i16x8.extend_high_i8x16_s(high);
+    }
+    e = addLow(e, s, scale, words); f = addHigh(f, s, scale, words);
+    g = addLow(g, s, scale, others); h = addHigh(h, s, scale, others);
+    quants += <usize>width * bits >> 3;
+    scales += <usize>width >> 4;
+  }
+  v128.store(y, a); v128.store(y, b, 16); v128.store(y, c, 32); v128.store(y, d, 48);
+  v128.store(y, e, 64); v128.store(y, f, 80); v128.store(y, g, 96); v128.store(y, h, 112);
+}
+
+/** sum + x · (scale · quant), of the first four of eight quants and of the others. */
+// @ts-ignore: decorator
+@inline
+function addLow(sum: v128, x: v128, scale: v128, quants: v128): v128 {
+  return multiplyAdd(sum, x, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(quants))));
+}
+
+// @ts-ignore: decorator
+@inline
+function addHigh(sum: v128, x: v128, scale: v128, quants: v128): v128 {
+  return multiplyAdd(sum, x, f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(quants))));
 }
 
 function widenRows<T>(up: usize, first: i32, rank: i32, width: i32, channel: i32, to: usize): void {
