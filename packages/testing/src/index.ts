@@ -9,6 +9,7 @@ export {
   spreadPlaces,
   type ExpectGradientsOptions,
 } from './finite-differences.ts';
+export { expectGolden, type GoldenModel } from './golden.ts';
 export { letters } from './letters.ts';
 export { randomWeights } from './random-weights.ts';
 export { SessionActions } from './sessions/session-actions.ts';

@@ -3,12 +3,21 @@ import { describe, test } from 'vitest';
 import { openWebGpu, type WebGpuDevice, type WebGpuOptions } from '../src/index.ts';
 
 /**
+ * Dawn clears the memory of work groups by a loop, as WebGPU promises it cleared. With the Vulkan extension that it
+ * has for this, SwiftShader writes an instruction an element, and takes five times as long to compile.
+ */
+const dawn = ['disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension'];
+
+/** True on a software driver that compiles and computes so slowly that tests take fewer models there. */
+export const isSlow = process.env['VK_DRIVER_FILES']?.includes('swiftshader') ?? false;
+
+/**
  * Opens the device for tests; undefined where the machine has no adapter. Where VK_DRIVER_FILES names a
  * driver, its absence is a failure.
  */
 export async function openForTests(options: WebGpuOptions = {}): Promise<WebGpuDevice | undefined> {
   try {
-    return await openWebGpu(options);
+    return await openWebGpu({ dawn, ...options });
   } catch (error) {
     if (!(error instanceof DeviceError) || process.env['VK_DRIVER_FILES']) throw error;
     return undefined;
