@@ -4,6 +4,7 @@ export { normShiftMix } from './composites/norm-shift-mix.ts';
 export { timeMix7Project } from './composites/time-mix7-project.ts';
 export { timeMix7Raise } from './composites/time-mix7-raise.ts';
 export type { TimeMix7Ranks } from './composites/time-mix7-ranks.ts';
+export { timeMix7RaiseRecur } from './composites/time-mix7-raise-recur.ts';
 export { timeMix7Recur } from './composites/time-mix7-recur.ts';
 export { openCpu, type CpuOptions } from './cpu/device.ts';
 export { cpuKernels } from './cpu/kernels.ts';

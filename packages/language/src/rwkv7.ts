@@ -6,8 +6,7 @@ import {
   normShiftMix,
   reshape,
   timeMix7Project,
-  timeMix7Raise,
-  timeMix7Recur,
+  timeMix7RaiseRecur,
   transpose,
   type TimeMix7Ranks,
 } from '@rwkv-js/core';
@@ -18,7 +17,7 @@ import type { LayerHalves, Layer, Stream } from './layer.ts';
 /**
  * RWKV-7 (x070, "Goose"); specification, RWKV-7; Peng et al. 2025, arXiv 2503.14456.
  *
- * A layer is eight composites, which a device can have kernels for. What each of them computes, in the
+ * A layer is seven composites, which a device can have kernels for. What each of them computes, in the
  * words of the paper, is its lowering in core/src/composites.
  */
 export function rwkv7(): LayerHalves {
@@ -40,18 +39,21 @@ export function rwkv7(): LayerHalves {
       weights: [receptance!, key!, values!, down],
     });
     const [r, k, value, low] = timeMix7Project(mixed, receptance!, key!, values!, down, ranks);
-    const biases = rows(layer, ranks.v > 0 ? 'att.w0 att.a0 att.v0' : 'att.w0 att.a0');
-    const mixIn = ranks.v > 0 ? firstValue : undefined;
-    const [decay, rate, v, gate] = timeMix7Raise([low, up, biases, value, mixIn], ranks);
-    firstValue ??= value;
-
-    const vectors = rows(layer, 'att.k_k att.k_a att.r_k att.ln_x.weight att.ln_x.bias');
+    const vectors = rows(
+      layer,
+      `att.w0 att.a0 ${ranks.v > 0 ? 'att.v0 ' : ''}att.k_k att.k_a att.r_k att.ln_x.weight att.ln_x.bias`,
+    );
     const state = layer.state('wkv', [heads, headSize, headSize]);
     const output = layer.matrix('att.output.weight', width, attentionWidth);
-    const [y, next] = timeMix7Recur(r, decay, k, v, rate, gate, vectors, state, layer.offsets, {
-      epsilon: groupNormEpsilon,
-      ...(layer.takesQuantized([output]) && { quantized: true }),
-    });
+    const [y, next] = timeMix7RaiseRecur(
+      [low, up, vectors, r, k, value, state, layer.offsets, ranks.v > 0 ? firstValue : undefined],
+      {
+        ...ranks,
+        epsilon: groupNormEpsilon,
+        ...(layer.takesQuantized([output]) && { quantized: true }),
+      },
+    );
+    firstValue ??= value;
     layer.update(state, next);
     return { x, delta: linear(y, output) };
   }

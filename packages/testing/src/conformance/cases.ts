@@ -42,6 +42,7 @@ import {
   tanh,
   timeMix7Project,
   timeMix7Raise,
+  timeMix7RaiseRecur,
   timeMix7Recur,
   tokenLogProbability,
   tokenLogProbabilityBackward,
@@ -57,6 +58,7 @@ import {
   wkv7,
   wkv7Backward,
   zerosLike,
+  type TimeMix7Ranks,
 } from '@rwkv-js/core';
 import {
   accumulate,
@@ -320,6 +322,9 @@ export const conformanceCases: readonly ConformanceCase[] = [
     'quantised',
   ),
   ...timeMix7(),
+  ...raiseRecur({ w: 40, a: 6, v: 9, g: 70 }, 'f16', [2, 64], false),
+  ...raiseRecur({ w: 5, a: 16, v: 0, g: 33 }, 'f16', [3, 32], true),
+  ...raiseRecur({ w: 3, a: 5, v: 2, g: 7 }, 'f32', [2, 8], false),
   ...sequences(
     'timeMix7Recur',
     96,
@@ -755,6 +760,39 @@ function timeMix7(): ConformanceCase[] {
       ),
     ]);
   });
+}
+
+/** The up halves and the recurrence at once, for heads of a size. */
+function raiseRecur(
+  ranks: TimeMix7Ranks,
+  dtype: 'f16' | 'f32',
+  [heads, size]: readonly [number, number],
+  quantized: boolean,
+): ConformanceCase[] {
+  const total = ranks.w + ranks.a + ranks.v + ranks.g;
+  const width = heads * size;
+  const hasFirst = ranks.v > 0;
+  return sequences(
+    'timeMix7RaiseRecur',
+    width,
+    (rows, slots) => [
+      input(random.floats([rows().shape[0]!, total], -0.5, 0.5)),
+      parameter(random.floats([total, width], -0.3, 0.3, dtype)),
+      parameter(random.floats([hasFirst ? 8 : 7, width], -0.3, 0.3)),
+      ...Array.from({ length: hasFirst ? 4 : 3 }, () => input(rows(-0.5, 0.5))),
+      state(random.floats([slots, heads, size, size])),
+    ],
+    ([low, up, vectors, r, k, value, ...rest], offsets) => {
+      const [first, kept] = hasFirst ? rest : [undefined, ...rest];
+      return timeMix7RaiseRecur([low!, up!, vectors!, r!, k!, value!, kept!, offsets, first], {
+        ...ranks,
+        epsilon: 64e-5,
+        ...(quantized && { quantized }),
+      });
+    },
+    quantized ? 'oneQuant' : 'recurrence',
+    `heads of ${size}, ${dtype}${quantized ? ', quantised' : ''}`,
+  );
 }
 
 /** Greedy and random draws; the tokens must be equal. */

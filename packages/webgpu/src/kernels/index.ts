@@ -10,6 +10,7 @@ import { quantize } from './quantize.wgsl.ts';
 import { rowKernels } from './rows.wgsl.ts';
 import { sample } from './sample.wgsl.ts';
 import { sumKernels } from './sums.wgsl.ts';
+import { timeMix7RaiseRecur } from './time-mix7-raise-recur.wgsl.ts';
 import { timeMix7Recur } from './time-mix7-recur.wgsl.ts';
 import { timeMix7Kernels } from './time-mix7.ts';
 import { tokenShiftKernels } from './token-shift.wgsl.ts';
@@ -34,6 +35,7 @@ export const kernelMakers: ReadonlyMap<string, KernelMaker> = new Map(
     ...linearKernels,
     ...timeMix7Kernels,
     normShiftMix,
+    timeMix7RaiseRecur,
     timeMix7Recur,
     quantize,
     sample,

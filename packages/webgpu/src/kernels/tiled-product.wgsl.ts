@@ -27,10 +27,15 @@ interface Tile {
 const shallow = 512;
 
 function tileFor(tokens: number, depth: number, memory: number): Tile {
-  if (tokens <= 16 || (tokens <= 32 && depth < shallow)) {
-    return { rows: 16, columns: 64, depth: 32, ofThread: [4, 4] };
+  if (tokens <= 16) return { rows: 16, columns: 64, depth: 32, ofThread: [4, 4] };
+  if (tokens <= 32 && depth < shallow) {
+    return { rows: 32, columns: 32, depth: 32, ofThread: [4, 4] };
   }
-  if (tokens <= 32) return { rows: 32, columns: 64, depth: 16, ofThread: [8, 4] };
+  if (tokens <= 32) {
+    return memory < 21504
+      ? { rows: 32, columns: 64, depth: 16, ofThread: [8, 4] }
+      : { rows: 32, columns: 128, depth: 32, ofThread: [8, 4] };
+  }
   if (tokens < 128 || memory < 17408) {
     return { rows: 64, columns: 64, depth: 16, ofThread: [8, 4] };
   }

@@ -1,7 +1,8 @@
 import { isPacked } from '@rwkv-js/tensor';
-import type { KernelMaker, Pass } from '../kernel.ts';
+import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
-import { blockQuads, blockSize, firstScale, quantizing } from './quantize.wgsl.ts';
+import { blockQuads, firstScale, quantizing } from './quantize.wgsl.ts';
+import { rowSum, shufflesRows } from './row-sum.ts';
 
 /**
  * The recurrence of RWKV-7 with what surrounds it: key normalisation, state update, head normalisation,
@@ -32,48 +33,7 @@ export const timeMix7Recur: KernelMaker = ({ inputs, outputs, attributes }, capa
   const bytes = 4 * (8 * n + 2 * quads);
   const memory = Math.min(capabilities.workgroupMemory, 40960) - 4096;
   const part = Math.max(1, Math.min(16, tokens, Math.floor(memory / bytes)));
-  const shuffles =
-    capabilities.subgroups && quads <= capabilities.narrowestSubgroup && isPowerOfTwo(quads);
-  const rowSum = shuffles
-    ? wgsl`
-fn row_sum(value: f32, thread: u32) -> f32 {
-  var sum = value;
-  ${Array.from({ length: Math.log2(quads) }, (_, i) => `sum += subgroupShuffleXor(sum, ${2 ** i}u);`).join(' ')}
-  return sum;
-}`
-    : wgsl`
-var<workgroup> row_parts: array<f32, ${threads}>;
-fn row_sum(value: f32, thread: u32) -> f32 {
-  row_parts[thread] = value;
-  workgroupBarrier();
-  let first = (thread / ${quads}u) * ${quads}u;
-  var sum = 0.0;
-  for (var i = 0u; i < ${quads}u; i++) { sum += row_parts[first + i]; }
-  workgroupBarrier();
-  return sum;
-}`;
-  if (tokens === 1 && slots === 1) {
-    return {
-      passes: [
-        ofOneToken({
-          heads,
-          n,
-          threads,
-          rowsAtOnce,
-          shuffles,
-          rowSum,
-          types,
-          quantization: quantized
-            ? {
-                module: quantizing + blockSize(threads, capabilities),
-                firstScale: firstScale(resultSpec),
-              }
-            : undefined,
-          epsilon: attributes['epsilon'] as number,
-        }),
-      ],
-    };
-  }
+  const shuffles = shufflesRows(quads, capabilities);
   const vectors = ['r', 'decay', 'k', 'v', 'a', 'b', 'gate'];
   const everyQuad = (body: string): string => `
     for (var i = thread; i < count * ${quads}u; i += ${threads}u) {
@@ -102,7 +62,7 @@ var<workgroup> read_of: array<f32, ${part * n}>;
 var<workgroup> sums: array<f32, ${part * quads}>;
 var<workgroup> bonus: array<f32, ${part * quads}>;
 var<workgroup> bounds: vec2u;
-${rowSum}`,
+${rowSum(threads, quads, shuffles)}`,
           main: wgsl`
   let place = ${flatGroup};
   if (place >= ${(slots + 1) * heads}u) { return; }
@@ -193,99 +153,3 @@ ${rowSum}`,
 const vectorTypes = Object.fromEntries(
   [0, 1, 2, 3, 4, 5, 6, 7, 9, 10].map((place) => [place, 'array<vec4<f32>>']),
 );
-
-/**
- * One token of one sequence: everything is asked for at the beginning, side by side, and a thread has in
- * registers what it needs of the vectors, its own quad of them. Only the norm of the result goes through
- * memory of the work group.
- */
-function ofOneToken({
-  heads,
-  n,
-  threads,
-  rowsAtOnce,
-  shuffles,
-  rowSum,
-  types,
-  quantization,
-  epsilon,
-}: {
-  readonly heads: number;
-  readonly n: number;
-  readonly threads: number;
-  readonly rowsAtOnce: number;
-  readonly shuffles: boolean;
-  readonly rowSum: string;
-  readonly types: Readonly<Record<number, string>>;
-  /** Where the result is quantised: what that takes, and where its scales begin. */
-  readonly quantization: { readonly module: string; readonly firstScale: number } | undefined;
-  readonly epsilon: number;
-}): Pass {
-  const quads = n / 4;
-  const width = heads * n;
-  const steps = Array.from({ length: Math.ceil(n / rowsAtOnce) }, (_, s) => s);
-  const each = (text: (s: number) => string): string => steps.map(text).join('\n  ');
-  return {
-    grid: gridOf(heads),
-    threads,
-    types,
-    source: ({
-      inputs: [r, decay, k, v, rate, gate, perHead, state, offsets],
-      outputs: [y, next],
-    }) => ({
-      subgroups: shuffles,
-      module: wgsl`
-var<workgroup> read_of: array<f32, ${n}>;
-${quantization?.module ?? ''}
-${rowSum}`,
-      main: wgsl`
-  let head = ${flatGroup};
-  if (head >= ${heads}u) { return; }
-  let own = thread % ${quads}u;
-  let own_row = thread / ${quads}u;
-  let at = head * ${quads}u + own;
-  ${each((s) => `let row_${s} = min(own_row + ${s * rowsAtOnce}u, ${n - 1}u);`)}
-  ${each((s) => `var matrix_${s} = ${state!.name}[(head * ${n}u + row_${s}) * ${quads}u + own];`)}
-  let key = ${k!.name}[at];
-  let learning = ${rate!.name}[at];
-  let receptance = ${r!.name}[at];
-  let fading = ${decay!.name}[at];
-  let gating = ${gate!.name}[at];
-  let value = ${v!.name}[at];
-  ${each((s) => `let values_${s} = ${v!.name}[head * ${quads}u + (row_${s} >> 2u)];`)}
-  ${[0, 1, 2, 3, 4].map((i) => `let vector_${i} = ${perHead!.name}[${(i * width) / 4}u + at];`).join('\n  ')}
-  let is_empty = ${offsets!.at('1u')} == 0;
-  let scaled = key * vector_0;
-  let kappa = scaled / max(sqrt(row_sum(dot(scaled, scaled), thread)), 1e-12);
-  let entering = key + (key * learning - key) * vector_1;
-  let rating = kappa * learning;
-  let agreement = row_sum(dot(receptance * entering, vector_2), thread);
-  ${each((s) => `let read_${s} = row_sum(-dot(matrix_${s}, kappa), thread);`)}
-  ${each((s) => `let next_${s} = matrix_${s} * fading + read_${s} * rating + values_${s}[row_${s} & 3u] * entering;`)}
-  ${each((s) => `let result_${s} = row_sum(dot(next_${s}, receptance), thread);`)}
-  if (own == 0u) {
-    ${each((s) => `read_of[row_${s}] = result_${s};`)}
-  }
-  ${each((s) => `if (own_row + ${s * rowsAtOnce}u < ${n}u) { ${next!.name}[(head * ${n}u + row_${s}) * ${quads}u + own] = select(next_${s}, matrix_${s}, is_empty); }`)}
-  workgroupBarrier();
-  let result = vec4f(read_of[4u * own], read_of[4u * own + 1u], read_of[4u * own + 2u], read_of[4u * own + 3u]);
-  let centred = result - row_sum(dot(result, vec4f(1.0)), thread) / ${float(n)};
-  let squares = row_sum(dot(centred, centred), thread);
-  let normed = centred / sqrt(squares / ${float(n)} + ${float(epsilon)}) * vector_3 + vector_4;
-  let written = select((normed + agreement * value) * gating, vec4f(), is_empty);
-  ${
-    quantization
-      ? wgsl`let quant_scale = scale_of(block_size(size_of(written), thread));
-  if (own_row == 0u) {
-    ${y!.name}[at] = quants_of(written, quant_scale);
-    if (own % ${blockQuads}u == 0u) { ${y!.name}[${quantization.firstScale}u + at / ${blockQuads}u] = bitcast<u32>(quant_scale); }
-  }`
-      : `if (own_row == 0u) { ${y!.name}[at] = written; }`
-  }`,
-    }),
-  };
-}
-
-function isPowerOfTwo(value: number): boolean {
-  return (value & (value - 1)) === 0;
-}

@@ -1,21 +1,8 @@
 import type { KernelMaker, ShaderArguments } from '../kernel.ts';
 import { float } from '../wgsl.ts';
-import type { Activation, Product } from './product.ts';
+import type { Product } from './product.ts';
 import { kernelOf } from './products.ts';
-
-type Ranks = Readonly<Record<'w' | 'a' | 'v' | 'g', number>>;
-
-/** Letters that have a factor, with the place where each begins: the order in which factors lie. */
-function factorsOf(ranks: Ranks): readonly { letter: keyof Ranks; start: number; rank: number }[] {
-  let end = 0;
-  return (['w', 'a', 'v', 'g'] as const)
-    .filter((letter) => ranks[letter] > 0)
-    .map((letter) => {
-      const start = end;
-      end += ranks[letter];
-      return { letter, start, rank: ranks[letter] };
-    });
-}
+import { factorsOf, gate, sigmoid, squash, type Ranks } from './time-mix7-factors.ts';
 
 /** Receptance, key, value and the down halves of the low-rank maps in one launch; see core's composite. */
 const timeMix7Project: KernelMaker = ({ inputs, outputs, attributes }, capabilities) => {
@@ -58,10 +45,6 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
   const [tokens, out] = outputs[0]!.shape as [number, number];
   const ranks = attributes as unknown as Ranks;
   const factors = factorsOf(ranks);
-  const sigmoid = (value: string): string => `1.0 / (1.0 + exp(-clamp(${value}, -80.0, 80.0)))`;
-  const sigmoidOf: Activation = (value, type) =>
-    `(1.0 / (1.0 + exp(-clamp(${value}, ${type}(-80.0), ${type}(80.0)))))`;
-  const tanhOf: Activation = (value, type) => `(2.0 * ${sigmoidOf(`2.0 * ${value}`, type)} - 1.0)`;
   const store =
     (letter: keyof Ranks, biasRow: number) =>
     ({ inputs: all, outputs: [decay, rate, mixed, gate] }: ShaderArguments): string => {
@@ -70,16 +53,16 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
       const raised = `(value + ${biases!.at(`${biasRow * out}u + o`)})`;
       switch (letter) {
         case 'w':
-          return `${decay!.name}[${place}] = exp(${float(-Math.exp(-0.5))} * (${sigmoid(raised)}));`;
+          return `${decay!.name}[${place}] = exp(${float(-Math.exp(-0.5))} * (${sigmoid(raised, 'f32')}));`;
         case 'a':
           // Layer 0 has no factor for v, and passes its value on as it is.
           return (
-            `${rate!.name}[${place}] = ${sigmoid(raised)};` +
+            `${rate!.name}[${place}] = ${sigmoid(raised, 'f32')};` +
             (ranks.v > 0 ? '' : `${mixed!.name}[${place}] = ${value!.at(place)};`)
           );
         case 'v':
           return `let own = ${value!.at(place)};
-          ${mixed!.name}[${place}] = own + (${first!.at(place)} - own) * (${sigmoid(raised)});`;
+          ${mixed!.name}[${place}] = own + (${first!.at(place)} - own) * (${sigmoid(raised, 'f32')});`;
         case 'g':
           return `${gate!.name}[${place}] = value;`;
       }
@@ -93,8 +76,8 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
     firstOut: start,
     out,
     transposed: true,
-    ...(letter === 'w' && { activation: tanhOf }),
-    ...(letter === 'g' && { activation: sigmoidOf }),
+    ...(letter === 'w' && { activation: squash }),
+    ...(letter === 'g' && { activation: gate }),
     store: store(letter, i),
   }));
   return kernelOf({
