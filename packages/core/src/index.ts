@@ -18,6 +18,7 @@ export { crossEntropy } from './ops/cross-entropy.ts';
 export { crossEntropyBackward } from './ops/cross-entropy-backward.ts';
 export { exp } from './ops/exp.ts';
 export { gatherRows } from './ops/gather-rows.ts';
+export { gatherRowsOfPart } from './ops/gather-rows-of-part.ts';
 export { groupNorm } from './ops/group-norm.ts';
 export { groupNormBackward } from './ops/group-norm-backward.ts';
 export { keepDrawn } from './ops/keep-drawn.ts';

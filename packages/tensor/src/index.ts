@@ -44,12 +44,14 @@ export {
   defineOp,
   sizeAt,
   type Attributes,
+  type ByRows,
   type Cost,
   type GradientCall,
   type HostTensor,
   type Op,
   type OpDefinition,
   type ReferenceCall,
+  type RowPart,
 } from './op.ts';
 export {
   canPack,

@@ -1,22 +1,38 @@
 import type { KernelTable } from './kernel-table.ts';
 import { fromParameters } from './load-time.ts';
+import type { RowPart } from './op.ts';
 import { viewOf, type Operation, type Program } from './program.ts';
 import { Recorder, type Value } from './record.ts';
+import { rowParts, tooLarge } from './row-parts.ts';
 
 /**
  * The program with every composite that the table has no kernel for built from smaller operations,
- * and those in turn. Operations of a lowering carry the line of the composite they stand for.
+ * and those in turn. A composite that takes more at once than a kernel can see is built so, too, and an
+ * operation on a parameter of that size from parts of its rows, which `splitLoadTime` makes parameters of their
+ * own. Operations of a lowering carry the line of the one they stand for.
  */
 export function lower(program: Program, table: KernelTable): Program {
   const parameters = fromParameters(program);
-  const needsIt = (operation: Operation): boolean => {
-    const { definition } = operation;
-    return definition.lower !== undefined && !table.launch(viewOf(program, operation, parameters));
+  const needsIt = (operation: Operation): boolean =>
+    operation.definition.lower !== undefined &&
+    (tooLarge(program, operation, table).length > 0 ||
+      !table.launch(viewOf(program, operation, parameters)));
+  const partsOf = (operation: Operation): readonly RowPart[] | undefined => {
+    const { byRows } = operation.definition;
+    const id = byRows && operation.inputs[byRows.argument];
+    if (id === undefined || !parameters.has(id)) return undefined;
+    if (!tooLarge(program, operation, table).includes(id)) return undefined;
+    return rowParts(program.values[id]!.spec, table.memory);
   };
-  if (!program.operations.some(needsIt)) return program;
-  const lowered = rewrite(program, (operation, inputs) =>
-    needsIt(operation) ? operation.definition.lower!(inputs, operation.attributes) : undefined,
-  );
+  const isChanged = (operation: Operation): boolean =>
+    needsIt(operation) || partsOf(operation) !== undefined;
+  if (!program.operations.some(isChanged)) return program;
+  const lowered = rewrite(program, (operation, inputs) => {
+    const { definition, attributes } = operation;
+    if (needsIt(operation)) return definition.lower!(inputs, attributes);
+    const parts = partsOf(operation);
+    return parts && definition.byRows!.build(inputs, parts, attributes);
+  });
   return lower(lowered, table);
 }
 

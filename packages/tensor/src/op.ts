@@ -35,6 +35,20 @@ export interface GradientCall<A extends Attributes = Attributes> {
   readonly cotangents: readonly (Value | undefined)[];
 }
 
+/** An operation in parts; see {@link OpDefinition.byRows}. */
+export interface ByRows<A extends Attributes = Attributes> {
+  /** The argument that comes in parts. */
+  readonly argument: number;
+  /** Builds the result from slices of the argument; the parts are all its rows, one after another. */
+  build(inputs: readonly Value[], parts: readonly RowPart[], attributes: A): readonly Value[];
+}
+
+/** Rows of a matrix from `start` to `end`, which is not included. */
+export interface RowPart {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
  * What an operation is: its name, shape rule and reference loops. A program's operations hold their
  * definition, so there is no registry and a bundle keeps only what its models use.
@@ -66,6 +80,11 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * a kernel for it runs it whole, any other gets what is recorded here, unasked.
    */
   lower?(inputs: readonly Value[], attributes: A): readonly Value[];
+  /**
+   * How it is built from parts of the rows of one argument, for a device that cannot bind that whole. The
+   * results are those of the whole, bit for bit, where a kernel treats a row alike whatever is beside it.
+   */
+  readonly byRows?: ByRows<A>;
   /**
    * Records the gradient of each input, f32 of its shape, from those of the outputs; undefined where
    * none flows, as to indexes. What nobody asked for is dropped afterwards, so it may record all.

@@ -2,6 +2,7 @@ import { convert, firstNotFinite } from './convert.ts';
 import type { Device, DeviceTensor } from './device.ts';
 import { dtypeName, isFloating, isPacked, sameDType, viewBytes, type HostArray } from './dtype.ts';
 import { FormatError, UsageError } from './errors.ts';
+import { evaluateOnHost, runsOnHost } from './evaluate-on-host.ts';
 import type { KernelTable } from './kernel-table.ts';
 import { packedPlanes, unpack, type PackedSpec } from './packed.ts';
 import { plan } from './plan.ts';
@@ -60,6 +61,8 @@ export async function loadParameters(
     device.kernels.memory.byteLength(spec);
   const totalBytes = [...wanted.values()].reduce((sum, one) => sum + bytesOf(one), 0);
   const tensors = new Map<string, DeviceTensor>();
+  const read: ReadElements = (name, spec) => readElements(source, name, spec, options.signal);
+  const readLarge = keepingLast(read);
   let loadedBytes = 0;
   const dispose = (): void => {
     for (const tensor of tensors.values()) tensor.dispose();
@@ -70,8 +73,8 @@ export async function loadParameters(
     for (const [name, { spec, layout, derived }] of largestFirst) {
       options.signal?.throwIfAborted();
       const data = derived
-        ? await derive(device, derived, source, options.signal)
-        : await readElements(source, name, spec, options.signal);
+        ? await derive(device, derived, read, readLarge)
+        : await read(name, spec);
       const tensor = device.allocate(spec, { layout, label: name });
       tensors.set(name, tensor);
       device.write(tensor, data);
@@ -83,6 +86,22 @@ export async function loadParameters(
     throw error;
   }
   return { tensors: new Map([...shared, ...tensors]), byteLength: totalBytes, dispose };
+}
+
+/** Reads a parameter in the dtype of its spec. */
+type ReadElements = (name: string, spec: TensorSpec) => Promise<HostArray>;
+
+/** The same, but what was read last is there still: the parts of a large one follow each other. */
+function keepingLast(read: ReadElements): ReadElements {
+  let last:
+    { readonly name: string; readonly spec: TensorSpec; readonly data: HostArray } | undefined;
+  return async (name, spec) => {
+    if (last?.name === name && sameSpec(last.spec, spec)) return last.data;
+    last = undefined;
+    const data = await read(name, spec);
+    last = { name, spec, data };
+    return data;
+  };
 }
 
 interface Wanted {
@@ -205,23 +224,30 @@ function checkScales(spec: PackedSpec, bytes: Uint8Array, name: string, label: s
   );
 }
 
-/** Computes one load-time value on the device and brings it back as host elements. */
+/**
+ * Computes one load-time value on the device and brings it back as host elements; on the host where its elements
+ * only get another shape, and where it is made from more than the device's kernels can see.
+ */
 async function derive(
   device: Device,
   program: Program,
-  source: WeightSource,
-  signal: AbortSignal | undefined,
+  read: ReadElements,
+  readLarge: ReadElements,
 ): Promise<HostArray> {
   const parameters = declared(program, 'parameter');
-  if (program.operations.every(({ definition }) => definition.view)) {
-    // The elements of its one parameter as they are, under another shape.
-    const [[name, spec]] = [...parameters] as [[string, TensorSpec]];
-    return readElements(source, name, spec, signal);
+  const { byteLength: bytesOf, largestBinding } = device.kernels.memory;
+  const isLarge = [...parameters.values()].some((spec) => bytesOf(spec) > largestBinding);
+  const isView = program.operations.every(({ definition }) => definition.view);
+  if (isView || (isLarge && runsOnHost(program))) {
+    const elements = new Map<string, HostArray>();
+    const take = isView ? read : readLarge;
+    for (const [name, spec] of parameters) elements.set(name, await take(name, spec));
+    return evaluateOnHost(program, elements);
   }
   const tensors = new Map<string, DeviceTensor>();
   try {
     for (const [name, spec] of parameters) {
-      const data = await readElements(source, name, spec, signal);
+      const data = await read(name, spec);
       const tensor = device.allocate(spec, { label: name });
       tensors.set(name, tensor);
       device.write(tensor, data);

@@ -168,6 +168,12 @@ function makeCall(
         `${table.name} holds ${largestBinding} bytes; record it in smaller parts`,
     );
   }
+  if (launch.scratchBytes > largestBinding) {
+    throw new UsageError(
+      `${definition.name} needs ${launch.scratchBytes} bytes of working memory and an argument of device ` +
+        `${table.name} holds ${largestBinding}; record it in smaller parts`,
+    );
+  }
   return { ...launch, buffers: uses, operation: index };
 }
 

@@ -277,7 +277,8 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   shared(purpose: 'arena' | 'scratch', bytes: number, label: string): GPUBuffer {
     const known = this.#shared.get(purpose);
     if (known && known.size >= bytes) return known;
-    const buffer = this.createBuffer(Math.ceil(bytes / 256) * 256, `${purpose} of ${label}`);
+    const size = Math.min(Math.ceil(bytes / 256) * 256, this.gpu.limits.maxBufferSize);
+    const buffer = this.createBuffer(size, `${purpose} of ${label}`);
     this.#shared.set(purpose, buffer);
     known?.destroy();
     return buffer;

@@ -142,6 +142,13 @@ export class WebGpuExecutable implements Executable {
       return buffer;
     });
     this.#own = own;
+    const { maxBufferSize } = queue.gpu.limits;
+    if (arenaBytes > maxBufferSize) {
+      throw new DeviceError(
+        `program ${plan.program.name} needs ${arenaBytes} bytes for what it computes and device webgpu has ` +
+          `no buffer over ${maxBufferSize}; give it fewer tokens a step`,
+      );
+    }
     this.#arenaBytes = arenaBytes;
     this.#scratchBytes = Math.max(0, ...plan.calls.map(({ scratchBytes }) => scratchBytes));
     queue.executables.add(this);
@@ -218,7 +225,7 @@ export class WebGpuExecutable implements Executable {
       };
       const resources = [
         ...bindings.map(({ arguments: places }) => part(places[0]!)),
-        ...(takes ? [{ buffer: scratch! }] : []),
+        ...(takes ? [{ buffer: scratch!, size: Math.ceil(call.scratchBytes / 16) * 16 }] : []),
       ];
       return gpu.createBindGroup({
         layout: pipeline.layout,

@@ -34,7 +34,15 @@ const wantedLimits = [
  *
  * @throws DeviceError where there is no WebGPU, no adapter, or one that computes garbage.
  */
-export async function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+export function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  return openRestricted(options, {});
+}
+
+/** The same as on an adapter that offers less, for tests: `restricted` are abilities that kernels may count on. */
+export async function openRestricted(
+  options: WebGpuOptions,
+  restricted: Partial<Capabilities>,
+): Promise<WebGpuDevice> {
   const gpu = await platformGpu(options.dawn ?? []);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) {
@@ -68,7 +76,8 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDev
     threads: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     bindings: limits.maxStorageBuffersPerShaderStage,
-    largestBinding: limits.maxStorageBufferBindingSize,
+    largestBinding: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+    ...restricted,
   };
   const opened = new WebGpuDevice({
     gpu: device,

@@ -1,6 +1,7 @@
 import { DeviceError } from '@rwkv-js/tensor';
 import { describe, test } from 'vitest';
-import { openWebGpu, type WebGpuDevice, type WebGpuOptions } from '../src/index.ts';
+import type { Capabilities, WebGpuDevice, WebGpuOptions } from '../src/index.ts';
+import { openRestricted } from '../src/open.ts';
 
 /**
  * Dawn clears the memory of work groups by a loop, as WebGPU promises it cleared. With the Vulkan extension that it
@@ -14,10 +15,15 @@ export const isSlow = process.env['VK_DRIVER_FILES']?.includes('swiftshader') ??
 /**
  * Opens the device for tests; undefined where the machine has no adapter. Where VK_DRIVER_FILES names a
  * driver, its absence is a failure.
+ *
+ * @param restricted what the adapter is to offer less than it does
  */
-export async function openForTests(options: WebGpuOptions = {}): Promise<WebGpuDevice | undefined> {
+export async function openForTests(
+  options: WebGpuOptions = {},
+  restricted: Partial<Capabilities> = {},
+): Promise<WebGpuDevice | undefined> {
   try {
-    return await openWebGpu({ dawn, ...options });
+    return await openRestricted({ dawn, ...options }, restricted);
   } catch (error) {
     if (!(error instanceof DeviceError) || process.env['VK_DRIVER_FILES']) throw error;
     return undefined;

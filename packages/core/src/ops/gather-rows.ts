@@ -1,7 +1,9 @@
 import { byteLength, defineOp, isPacked, type Value } from '@rwkv-js/tensor';
 import { rowsAsFloats } from './floats.ts';
+import { gatherRowsOfPart } from './gather-rows-of-part.ts';
 import { scatterRows } from './scatter-rows.ts';
 import { expectIndexes, floatMatrix } from './shape-rules.ts';
+import { slice } from './slice.ts';
 
 /**
  * Rows of a table by index: y[i] = table[indexes[i]]. Index −1 gives a row of zeros. It reads
@@ -28,6 +30,14 @@ export const gatherRows = defineOp<(table: Value, indexes: Value) => Value>({
       if (index < 0) target.fill(0);
       else target.set(rowsAsFloats(table!, index, 1));
     });
+  },
+  byRows: {
+    argument: 0,
+    build: ([table, indexes], parts) =>
+      parts.reduce<readonly Value[]>((rows, part) => {
+        const rowsOfPart = slice(table!, { axis: 0, ...part });
+        return [gatherRowsOfPart([rowsOfPart, indexes!, ...rows], { first: part.start })];
+      }, []),
   },
   gradient: ({ inputs: [table, indexes], cotangents: [y] }) => [
     scatterRows(y!, indexes!, { rows: table!.shape[0]! }),

@@ -11,8 +11,10 @@ import {
   type PackedSpec,
   type Value,
 } from '@rwkv-js/tensor';
+import { concat } from './concat.ts';
 import { floats, rowsAsFloats, type Floats } from './floats.ts';
 import { matrix } from './shape-rules.ts';
+import { slice } from './slice.ts';
 import { transpose } from './transpose.ts';
 
 /**
@@ -65,12 +67,27 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
       }
     }
   },
+  byRows: {
+    argument: 1,
+    build: ([x, weight], parts): readonly Value[] => [
+      joined(parts.map((part) => linear(x!, slice(weight!, { axis: 0, ...part })))),
+    ],
+  },
   gradient: ({ inputs: [x, weight], cotangents: [y] }): readonly Value[] => [
     linear(y!, transpose(weight!)),
     linear(transpose(y!), transpose(x!)),
   ],
   operations: ([x, weight]) => 2 * x!.shape[0]! * elementCount(weight!.shape),
 });
+
+/** Columns of a result one after another, a few at a time: a kernel binds no more. */
+function joined(parts: readonly Value[]): Value {
+  const few = 4;
+  if (parts.length <= few) return concat(parts, { axis: 1 });
+  const groups: Value[] = [];
+  for (let i = 0; i < parts.length; i += few) groups.push(joined(parts.slice(i, i + few)));
+  return joined(groups);
+}
 
 /**
  * Products of the `width` elements of x from `from` on with four rows of a matrix, which lie one after

@@ -182,6 +182,8 @@ test('every operation has a gradient or a lowering, but those that end training'
   expect(without.toSorted()).toEqual([
     'adamW',
     'clipByNorm',
+    // Stands for gatherRows in a plan, after gradients were recorded.
+    'gatherRowsOfPart',
     'keepDrawn',
     'pad',
     'resolveTokens',

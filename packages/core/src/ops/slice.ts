@@ -33,7 +33,7 @@ export const slice = defineOp<
       const run = (end - start) * inner;
       const stride = x!.shape[axis]! * inner;
       for (let from = start * inner, to = 0; to < y.length; from += stride, to += run) {
-        for (let i = 0; i < run; i++) y[to + i] = data[from + i]!;
+        y.set(data.subarray(from, from + run), to);
       }
     });
   },

@@ -8,6 +8,7 @@ import {
   crossEntropyBackward,
   exp,
   gatherRows,
+  gatherRowsOfPart,
   groupNorm,
   groupNormBackward,
   keepDrawn,
@@ -145,6 +146,21 @@ export const conformanceCases: readonly ConformanceCase[] = [
         input(tensor([5], [12, 0, -1, 7, 7], 'i32')),
       ],
       (table, indexes) => [gatherRows(table!, indexes!)],
+    ),
+  ),
+  ...(['f32', 'f16'] as const).flatMap((dtype) =>
+    [0, 6].map((first) =>
+      one(
+        'gatherRowsOfPart',
+        `${dtype}, the rows from ${first} on${first > 0 ? ', over those of another part' : ''}`,
+        'exact',
+        [
+          parameter(random.floats([6, 24], -1, 1, dtype)),
+          input(tensor([6], [11, 0, -1, 5, 6, 12], 'i32')),
+          ...(first > 0 ? [input(random.floats([6, 24]))] : []),
+        ],
+        (...values) => [gatherRowsOfPart(values, { first })],
+      ),
     ),
   ),
   one('transpose', '[7, 12]', 'exact', [input(random.floats([7, 12]))], (x) => [transpose(x!)]),

@@ -4,8 +4,12 @@ import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 
 const threads = 64;
 
-/** y[i] = table[indexes[i]], zeros for −1. table: [rows, width] of any floating dtype. A thread an element. */
-const gatherRows: KernelMaker = ({ inputs, outputs }) => {
+/**
+ * y[i] = table[indexes[i]], of any floating dtype. A thread an element. Where the table is a part of a larger one
+ * that begins with row `first`, rows that it lacks are those of the third input; without one zeros, as for −1.
+ */
+const gatherRows: KernelMaker = ({ inputs, outputs, attributes }) => {
+  const { first = 0 } = attributes as { first?: number };
   const width = inputs[0]!.shape[1]!;
   const count = elementCount(outputs[0]!.shape);
   const rows = byteLength({ ...inputs[0]!, shape: [outputs[0]!.shape[0]!, width] });
@@ -14,18 +18,21 @@ const gatherRows: KernelMaker = ({ inputs, outputs }) => {
       {
         grid: gridOf(Math.ceil(count / threads)),
         threads,
-        source: ({ inputs: [table, indexes], outputs: [y] }) => ({
+        source: ({ inputs: [table, indexes, others], outputs: [y] }) => ({
           main: wgsl`
   let i = ${flatGroup} * ${threads}u + thread;
   if (i >= ${count}u) { return; }
-  let index = ${indexes!.at(`i / ${width}u`)};
-  var value = 0.0;
-  if (index >= 0) { value = ${table!.at(`u32(index) * ${width}u + i % ${width}u`)}; }
+  let index = ${indexes!.at(`i / ${width}u`)} - ${first};
+  var value = ${others ? others.at('i') : '0.0'};
+  if (index >= 0 && index < ${inputs[0]!.shape[0]!}) { value = ${table!.at(`u32(index) * ${width}u + i % ${width}u`)}; }
   ${y!.name}[i] = value;`,
         }),
       },
     ],
-    cost: { bytesRead: rows + byteLength(inputs[1]!), operations: 0 },
+    cost: {
+      bytesRead: rows + byteLength(inputs[1]!) + (inputs[2] ? byteLength(inputs[2]) : 0),
+      operations: 0,
+    },
   };
 };
 
@@ -54,4 +61,8 @@ const scatterRows: KernelMaker = ({ inputs, outputs }) => {
 };
 
 /** Kernels by the name of their operation. */
-export const rowKernels: Readonly<Record<string, KernelMaker>> = { gatherRows, scatterRows };
+export const rowKernels: Readonly<Record<string, KernelMaker>> = {
+  gatherRows,
+  gatherRowsOfPart: gatherRows,
+  scatterRows,
+};
