@@ -26,9 +26,5 @@ export function factorsOf(ranks: Ranks): readonly Factor[] {
 export const sigmoid: Activation = (value, type) =>
   `(1.0 / (1.0 + exp(-clamp(${value}, ${type}(-80.0), ${type}(80.0)))))`;
 
-/** What is done to the low half of the gate's map. */
-export const gate = sigmoid;
-
-/** What is done to that of the decay's: tanh. */
-export const squash: Activation = (value, type) =>
-  `(2.0 * ${sigmoid(`2.0 * ${value}`, type)} - 1.0)`;
+/** tanh; what would overflow is its limit already. */
+export const tanh: Activation = (value, type) => `(2.0 * ${sigmoid(`2.0 * ${value}`, type)} - 1.0)`;

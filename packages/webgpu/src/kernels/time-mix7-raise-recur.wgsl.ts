@@ -4,7 +4,7 @@ import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
 import { linesOf, loadQuads, loadsOf, loadType, unpacking } from './matrix.ts';
 import { blockQuads, blockSize, firstScale, quantizing } from './quantize.wgsl.ts';
 import { rowSum, shufflesRows } from './row-sum.ts';
-import { factorsOf, gate, sigmoid, squash, type Ranks } from './time-mix7-factors.ts';
+import { factorsOf, sigmoid, tanh, type Ranks } from './time-mix7-factors.ts';
 
 /** Loads of a factor that a thread asks for side by side. */
 const mostLoads = 64;
@@ -107,7 +107,7 @@ ${rowSum(threads, quads, shuffles)}`,
   let load = head * ${across}u + beside;
   ${factors
     .map(({ letter, start, rank }, f) => {
-      const act = letter === 'w' ? squash : letter === 'g' ? gate : (text: string) => text;
+      const act = letter === 'w' ? tanh : letter === 'g' ? sigmoid : (text: string) => text;
       return range(loads[f]!)
         .map((u) => {
           const whole = (u + 1) * deep <= rank;

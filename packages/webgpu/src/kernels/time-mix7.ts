@@ -2,7 +2,7 @@ import type { KernelMaker, ShaderArguments } from '../kernel.ts';
 import { float } from '../wgsl.ts';
 import type { Product } from './product.ts';
 import { kernelOf } from './products.ts';
-import { factorsOf, gate, sigmoid, squash, type Ranks } from './time-mix7-factors.ts';
+import { factorsOf, sigmoid, tanh, type Ranks } from './time-mix7-factors.ts';
 
 /** Receptance, key, value and the down halves of the low-rank maps in one launch; see core's composite. */
 const timeMix7Project: KernelMaker = ({ inputs, outputs, attributes }, capabilities) => {
@@ -76,8 +76,8 @@ const timeMix7Raise: KernelMaker = ({ inputs, outputs, attributes }, capabilitie
     firstOut: start,
     out,
     transposed: true,
-    ...(letter === 'w' && { activation: squash }),
-    ...(letter === 'g' && { activation: gate }),
+    ...(letter === 'w' && { activation: tanh }),
+    ...(letter === 'g' && { activation: sigmoid }),
     store: store(letter, i),
   }));
   return kernelOf({
