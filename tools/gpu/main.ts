@@ -3,9 +3,9 @@
  * driver: conformance, equality with the reference on the stories model, speed. `build.ts` makes one file
  * of it; README.md says how to bring it there.
  *
- *   node main.mjs [conformance] [stories PATH] [speed SIZE FORMAT …] [wide] [profile]
+ *   node main.mjs [conformance] [stories PATH] [recurrence] [speed SIZE FORMAT …] [wide] [profile]
  *
- * `speed` writes with one sequence; `wide` adds 32 sequences and prompts.
+ * `speed` writes with one sequence; `wide` adds 32 sequences and prompts; `recurrence` is that of prompts alone.
  */
 import { openCpu } from '@rwkv-js/core';
 import { LanguageModel } from '@rwkv-js/language';
@@ -13,6 +13,7 @@ import { openWebGpu } from '@rwkv-js/webgpu';
 import { openWeights } from '@rwkv-js/weights';
 import { conformanceCases } from '../../packages/testing/src/conformance/cases.ts';
 import { firstDifference, runCase } from '../../packages/testing/src/conformance/run-case.ts';
+import { measureRecurrence } from './recurrence.ts';
 import { batch, dawnFlags, decode, measure, prompt } from './speed.ts';
 
 async function conformance(): Promise<void> {
@@ -56,6 +57,7 @@ await probe.dispose();
 for (let at = 0; at < words.length; at++) {
   if (words[at] === 'conformance') await conformance();
   else if (words[at] === 'stories') await stories(words[++at]!);
+  else if (words[at] === 'recurrence') await measureRecurrence(profile);
   else if (words[at] === 'speed') {
     const [size, format] = [words[++at]!, words[++at] as 'f16' | 'q8' | 'q4'];
     const measures = words.includes('wide') ? [decode, batch, prompt(256), prompt(1024)] : [decode];

@@ -168,15 +168,15 @@ export class WebGpuExecutable implements Executable {
       const kernel: Kernel = kernelFor(view, this.#queue.capabilities)!;
       const { inputs, outputs } = viewInMemory(view);
       const bindings = this.#bindingsOf(call);
-      const scratch = (kernel.scratchBytes ?? 0) > 0;
       const name = operation.definition.name;
       return kernel.passes.flatMap((pass) => {
         const shader = shaderOf(pass, inputs, outputs, bindings, kernel.scratchBytes ?? 0);
         if (!shader) return [];
+        const bound = { bindings: shader.bindings, scratch: shader.scratch };
         return [
           this.#queue.pipelines
             .get(shader, name)
-            .then((pipeline): Dispatch => ({ call, name, pass, pipeline, bindings, scratch })),
+            .then((pipeline): Dispatch => ({ call, name, pass, pipeline, ...bound })),
         ];
       });
     });

@@ -39,6 +39,16 @@ export interface Pass {
   readonly source: (args: ShaderArguments) => ShaderText;
   /** WGSL types of the arrays that arguments are bound as, by place (inputs, then outputs). */
   readonly types?: Readonly<Record<number, string>>;
+  /** What it touches, where a kernel of several passes would bind more than adapters do: all otherwise. */
+  readonly uses?: PassUses;
+}
+
+/** What a pass of several touches. */
+interface PassUses {
+  /** Places of arguments (inputs, then outputs). */
+  readonly arguments: readonly number[];
+  /** The WGSL type of the working memory's elements; undefined where the pass has no use for it. */
+  readonly scratch: 'f32' | 'vec4<f32>' | undefined;
 }
 
 /** The text of one shader, but for what the device adds: bindings and the entry point. */

@@ -16,25 +16,40 @@ export interface Shader {
   readonly access: readonly Binding['access'][];
 }
 
+/** The shader of a pass. */
+export interface PassShader extends Shader {
+  /** The bindings that it has, those that its pass touches. */
+  readonly bindings: readonly Binding[];
+  /** Whether the working memory follows them. */
+  readonly scratch: boolean;
+}
+
 /**
  * The whole text of a pass: bindings, accessors, the kernel's own text, the entry point.
  *
  * @returns undefined for a pass that has nothing to do
- * @param bindings which arguments lie together; the working memory, where there is any, follows them
+ * @param placed which arguments lie together; the working memory, where there is any, follows them
  */
 export function shaderOf(
   pass: Pass,
   inputs: readonly TensorSpec[],
   outputs: readonly TensorSpec[],
-  bindings: readonly Binding[],
+  placed: readonly Binding[],
   scratchBytes: number,
-): Shader | undefined {
+): PassShader | undefined {
+  const { uses } = pass;
+  const bindings = placed.filter((one) =>
+    one.arguments.some((place) => uses?.arguments.includes(place) ?? true),
+  );
+  const scratchType = scratchBytes === 0 ? undefined : uses ? uses.scratch : 'f32';
   const specs = [...inputs, ...outputs];
   const names = new Map<number, string>();
   for (const { arguments: places } of bindings) {
     for (const place of places) names.set(place, `t${places[0]}`);
   }
-  const all = specs.map((spec, i) => new Argument(spec, names.get(i)!, pass.types?.[i]));
+  const all = specs.map(
+    (spec, i) => new Argument(spec, names.get(i) ?? 'unbound', pass.types?.[i]),
+  );
   const {
     module = '',
     main,
@@ -49,9 +64,10 @@ export function shaderOf(
     ({ arguments: places, access }, i) =>
       `@group(0) @binding(${i}) var<storage, ${access}> t${places[0]}: ${sized(all[places[0]!]!)};`,
   );
-  if (scratchBytes > 0) {
+  if (scratchType) {
+    const count = Math.ceil(scratchBytes / elementBytes(scratchType));
     declared.push(
-      `@group(0) @binding(${declared.length}) var<storage, read_write> scratch: array<f32, ${Math.ceil(scratchBytes / 4)}>;`,
+      `@group(0) @binding(${declared.length}) var<storage, read_write> scratch: array<${scratchType}, ${count}>;`,
     );
   }
   const accessors = bindings.map(({ arguments: places }) => all[places[0]!]!.accessors());
@@ -70,15 +86,14 @@ ${main}
 }
 `;
   const access = bindings.map((binding) => binding.access);
-  return { code, access: scratchBytes > 0 ? [...access, 'read_write'] : access };
+  const scratch = scratchType !== undefined;
+  return { code, access: scratch ? [...access, 'read_write'] : access, bindings, scratch };
 }
 
-/** Bytes of the elements that arguments are bound as. */
-const elementBytes: Readonly<Record<string, number>> = {
-  'vec4<f32>': 16,
-  'vec4<u32>': 16,
-  'vec2<u32>': 8,
-};
+/** Bytes of an element that arguments are bound as. */
+function elementBytes(type: string): number {
+  return type.startsWith('vec4') ? 16 : type.startsWith('vec2') ? 8 : 4;
+}
 
 /**
  * An argument's array with its length. Every place is kept within an array, and for one whose length stands in
@@ -86,5 +101,5 @@ const elementBytes: Readonly<Record<string, number>> = {
  */
 function sized({ spec, type }: Argument): string {
   const element = type.slice('array<'.length, -1);
-  return `array<${element}, ${boundBytes(spec) / (elementBytes[element] ?? 4)}>`;
+  return `array<${element}, ${boundBytes(spec) / elementBytes(element)}>`;
 }

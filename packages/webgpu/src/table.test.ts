@@ -1,3 +1,4 @@
+import { timeMix7Recur } from '@rwkv-js/core';
 import {
   readConfig,
   recordStep,
@@ -8,6 +9,9 @@ import {
 } from '@rwkv-js/language';
 import {
   costOf,
+  f32,
+  i32,
+  record,
   idealKernels,
   plan,
   fromParameters,
@@ -95,6 +99,35 @@ test.each(['5.0', '5.1', '5.2', '6', '7'] as const)(
     for (const program of [forward, step, apply]) {
       expect(plan(program, webGpuKernels(common)).calls.length).toBeGreaterThan(10);
     }
+  },
+);
+
+test.each([
+  { tokens: 1024, slots: 1, passes: 3 },
+  { tokens: 256, slots: 8, passes: 3 },
+  { tokens: 256, slots: 16, passes: 1 },
+  { tokens: 64, slots: 1, passes: 1 },
+  { tokens: 1, slots: 1, passes: 1 },
+])(
+  'the recurrence of $tokens tokens in $slots slots takes $passes dispatches',
+  ({ tokens, slots, passes }) => {
+    const program = record('recurrence', (g) => {
+      const rows = ['r', 'decay', 'k', 'v', 'rate', 'gate'].map((name) =>
+        g.input(name, f32(tokens, 128)),
+      );
+      const [r, decay, k, v, rate, gate] = rows;
+      const perHead = g.parameter('vectors', f32(5, 128));
+      const kept = g.state('kept', f32(slots, 2, 64, 64));
+      const offsets = g.input('offsets', i32(slots + 1));
+      const [y, next] = timeMix7Recur(r!, decay!, k!, v!, rate!, gate!, perHead, kept, offsets, {
+        epsilon: 64e-5,
+      });
+      g.update(kept, next);
+      return { y };
+    });
+    expect(dispatchesOf(program)).toBe(passes);
+    // Its passes bind ten buffers at most, as many as Chromium has.
+    expect(plan(program, webGpuKernels(common)).calls).toHaveLength(1);
   },
 );
 

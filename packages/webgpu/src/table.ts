@@ -13,7 +13,12 @@ export function kernelFor(
   if (!kernel) return undefined;
   // A state is written where it lies; what takes more buffers than there are is lowered.
   const inPlace = definition.inPlace ? 1 : 0;
-  const bindings = inputs.length + outputs.length - inPlace + (kernel.scratchBytes ? 1 : 0);
+  const all = inputs.length + outputs.length - inPlace + (kernel.scratchBytes ? 1 : 0);
+  const bindings = Math.max(
+    ...kernel.passes.map(({ uses }) =>
+      uses ? uses.arguments.length + (uses.scratch ? 1 : 0) : all,
+    ),
+  );
   return definition.lower && bindings > capabilities.bindings ? undefined : kernel;
 }
 

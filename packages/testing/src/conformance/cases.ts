@@ -70,6 +70,7 @@ import {
   type Value,
 } from '@rwkv-js/tensor';
 import { input, parameter, state, type ConformanceCase, type ToleranceName } from './case.ts';
+import { longCases } from './long-cases.ts';
 import { packedCases } from './packed-cases.ts';
 import { RandomTensors } from './random-tensor.ts';
 
@@ -381,6 +382,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...training(),
   ...waysBack(),
   ...packedCases,
+  ...longCases,
 ];
 
 function one(

@@ -3,6 +3,8 @@ import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
 import { blockQuads, firstScale, quantizing } from './quantize.wgsl.ts';
 import { rowSum, shufflesRows } from './row-sum.ts';
+import { timeMix7RecurInChunks } from './time-mix7-chunks.wgsl.ts';
+import { takesChunks } from './wkv7-chunks.wgsl.ts';
 
 /**
  * The recurrence of RWKV-7 with what surrounds it: key normalisation, state update, head normalisation,
@@ -24,6 +26,10 @@ export const timeMix7Recur: KernelMaker = ({ inputs, outputs, attributes }, capa
   // A block of quantised numbers is of one head.
   if (quantized && n % 32 !== 0) return undefined;
   const types = quantized ? { ...vectorTypes, 9: 'array<u32>' } : vectorTypes;
+  const sizes = { tokens, slots, heads, n };
+  if (!quantized && takesChunks(sizes, capabilities)) {
+    return timeMix7RecurInChunks(sizes, attributes['epsilon'] as number);
+  }
   const width = heads * n;
   const quads = n / 4;
   const rowsAtOnce = Math.max(1, Math.min(n, Math.floor(256 / quads)));

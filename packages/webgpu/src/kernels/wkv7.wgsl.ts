@@ -1,16 +1,30 @@
-import type { KernelMaker } from '../kernel.ts';
+import type { Kernel, KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 import { checkpointsOfSlots } from './checkpoints.ts';
+import {
+  chunkedScratch,
+  chunkedTraffic,
+  prepareChunks,
+  preparingGrid,
+  takesChunks,
+  typesOf,
+  walkChunks,
+  walkingGrid,
+  type ChunkedRecurrence,
+} from './wkv7-chunks.wgsl.ts';
 
 /**
  * The recurrence of RWKV-7 alone: S ← S diag(decay) + (S a) bᵀ + v kᵀ, y = S r, S [value, key]. A work
  * group for each head of a slot walks the sequence; thread i holds row i of the matrix. One further work
  * group for each head clears the padding rows. Models run `timeMix7Recur`; this serves training.
  */
-const wkv7: KernelMaker = ({ inputs }) => {
+const wkv7: KernelMaker = ({ inputs }, capabilities) => {
   const tokens = inputs[0]!.shape[0]!;
   const [slots, heads, n] = inputs[6]!.shape as [number, number, number];
   const width = heads * n;
+  const sizes = { tokens, slots, heads, n };
+  const plain = inputs.every(({ dtype }, i) => i === 7 || dtype === 'f32');
+  if (plain && takesChunks(sizes, capabilities)) return inChunks(sizes);
   return {
     passes: [
       {
@@ -63,6 +77,45 @@ var<workgroup> bounds: vec2u;`,
     ],
   };
 };
+
+/** The same in chunks, where that pays. */
+function inChunks(sizes: ChunkedRecurrence): Kernel {
+  const names = ['r', 'decay', 'k', 'v', 'a', 'b'];
+  return {
+    scratchBytes: chunkedScratch(sizes),
+    again: chunkedTraffic(sizes),
+    passes: [
+      {
+        ...preparingGrid(sizes),
+        uses: { arguments: [0, 1, 2, 3, 4, 5, 7], scratch: 'f32' },
+        types: typesOf([0, 1, 2, 4, 5]),
+        source: ({ inputs: all, scratch }) =>
+          prepareChunks(sizes, {
+            offsets: all[7]!,
+            scratch,
+            v: all[3]!,
+            load: names
+              .map((name, i) => (name === 'v' ? '' : `${name} = ${all[i]!.name}[at];`))
+              .join(' '),
+          }),
+      },
+      {
+        ...walkingGrid(sizes),
+        uses: { arguments: [3, 6, 7, 8, 9], scratch: 'vec4<f32>' },
+        types: typesOf([6, 9]),
+        source: ({ inputs: all, outputs: [y, next], scratch }) =>
+          walkChunks(sizes, {
+            offsets: all[7]!,
+            scratch,
+            v: all[3]!,
+            state: all[6]!,
+            y: y!,
+            next: next!,
+          }),
+      },
+    ],
+  };
+}
 
 /**
  * Its gradients (formulas: wkv7-backward.ts of core). A work group for each head of a slot: forwards, thread
