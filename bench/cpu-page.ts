@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { PageRates } from './page-rates.ts';
 import { formatTable, spread } from './table.ts';
 
 const rounds = 3;
@@ -18,7 +19,8 @@ const formats = { f16: 'F16', q8: 'Q8_0', q4: 'Q4_0' } as const;
 
 /**
  * The stories model in headless Chromium, on one thread and two, beside Node on one thread and beside wllama
- * (llama.cpp in WebAssembly) with the same weights in the same page: tokens a second that are written.
+ * (llama.cpp in WebAssembly) with the same weights in the same page: tokens a second that one sequence writes, that
+ * sixteen write together, and that are read of a prompt of some 512.
  *
  *     npm run bench -- cpu-page [q8]
  */
@@ -67,26 +69,32 @@ async function benchFormat(
       },
     },
   );
-  const rates = new Map<string, number[]>();
-  const took = (name: string, rate: number): void => {
+  const rates = new Map<string, PageRates[]>();
+  const took = (name: string, rate: PageRates): void => {
     rates.set(name, [...(rates.get(name) ?? []), rate]);
   };
   let longest = 0;
   for (let round = 0; round < rounds; round++) {
-    took('Node, one thread', await inNode(weights));
+    took('Node, one thread', { one: await inNode(weights), many: NaN, prompt: NaN });
     for (const threads of [1, 2]) {
-      const written = await page.call('write', '/model.safetensors', threads, 2 * tokens);
-      took(`page, ${threads === 1 ? 'one thread' : `${threads} threads`}`, written.rate);
-      longest = Math.max(longest, ...written.longTasks);
-      if (hasPeer) took(`wllama, ${threads} thread(s)`, await page.call('wllama', threads, tokens));
+      const name = threads === 1 ? 'one thread' : `${threads} threads`;
+      took(`page, ${name}`, await page.call('ours', '/model.safetensors', threads, tokens));
+      if (hasPeer) took(`wllama, ${name}`, await page.call('wllama', threads, tokens));
+      const { longTasks } = await page.call('write', '/model.safetensors', threads, 2 * tokens);
+      longest = Math.max(longest, ...longTasks);
     }
   }
   await page.close();
-  const rows = [...rates].map(([name, found]) => {
-    const { median, least, most } = spread(found);
-    return [name, median.toFixed(0), `${least.toFixed(0)}–${most.toFixed(0)}`];
-  });
-  console.log(formatTable([`stories ${format}, tokens a second`, 'decode 1', ''], rows));
+  const rows = [...rates].map(([name, found]) => [
+    name,
+    ...(['one', 'many', 'prompt'] as const).flatMap((which) => {
+      const { median, least, most } = spread(found.map((rate) => rate[which]));
+      if (Number.isNaN(median)) return ['', ''];
+      return [median.toFixed(0), `${least.toFixed(0)}–${most.toFixed(0)}`];
+    }),
+  ]);
+  const heading = ['decode 1', 'decode 16', 'prompt 512'].flatMap((title) => [title, '']);
+  console.log(formatTable([`stories ${format}, tokens a second`, ...heading], rows));
   console.log(
     longest > 0
       ? `longest task of the page's own thread: ${longest.toFixed(0)} ms\n`

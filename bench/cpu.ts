@@ -56,7 +56,7 @@ const models: readonly BenchedModel[] = [
     open: async (format) => inFormat('0.4b', format),
     vocabulary: async () => numberedTokens,
     tokens: [6, 3, 2],
-    rounds: 3,
+    rounds: 2,
   },
 ];
 

@@ -9,6 +9,7 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),
   webgpu: async () => (await import('./webgpu.ts')).benchWebGpu(process.argv[3]),
+  zeros: async () => (await import('./zeros.ts')).benchZeros(),
 };
 
 const name = process.argv[2] ?? '';
