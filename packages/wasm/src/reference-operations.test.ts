@@ -14,6 +14,7 @@ test('the workers know the operations that have reference loops, and no others',
     'reshape',
     'timeMix7Project',
     'timeMix7Raise',
+    'timeMix7RaiseRecur',
     'timeMix7Recur',
   ]);
 });
