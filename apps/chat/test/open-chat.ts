@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openBrowser, useBrowser } from '@rwkv-js/browser-testing';
+import { openBrowser, useBrowser, softwareWebGpu } from '@rwkv-js/browser-testing';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import { serveFolder, type ServeOptions, type StaticSite } from './static-site.ts';
 
@@ -45,11 +45,10 @@ export function useChat(): () => string {
   }, 120_000);
   afterAll(() => rm(folder, { recursive: true, force: true }));
   const host = plainHost;
-  const software = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
   stage = {
     folder: () => folder,
     window: useBrowser({ host }),
-    windowWithWebGpu: useBrowser({ host, flags: software }),
+    windowWithWebGpu: useBrowser({ host, flags: softwareWebGpu }),
   };
   return stage.folder;
 }

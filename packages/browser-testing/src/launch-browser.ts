@@ -15,6 +15,16 @@ export interface OpenBrowserOptions {
   readonly host?: string | undefined;
 }
 
+/**
+ * Switches for WebGPU on Chromium's own software driver. Memory of work groups is cleared by a loop, since with the
+ * extension that Dawn has for it this driver compiles five times as long.
+ */
+export const softwareWebGpu: readonly string[] = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
+];
+
 /** The switches that Chromium starts with. */
 export const switchesOf = ({
   flags = [],

@@ -5,6 +5,8 @@ import { build } from 'esbuild';
 import type { BrowserContext, Page } from 'playwright-core';
 import { launchBrowser, type OpenBrowserOptions } from './launch-browser.ts';
 
+export { softwareWebGpu } from './launch-browser.ts';
+
 export interface OpenPageOptions extends OpenBrowserOptions {
   /** With the headers that give a page shared memory and exact clocks (COOP, COEP). */
   readonly isolated?: boolean | undefined;

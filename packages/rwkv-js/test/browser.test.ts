@@ -1,4 +1,9 @@
-import { describeBrowser, openPage, type OpenPageOptions } from '@rwkv-js/browser-testing';
+import {
+  describeBrowser,
+  openPage,
+  softwareWebGpu,
+  type OpenPageOptions,
+} from '@rwkv-js/browser-testing';
 import { stories } from '@rwkv-js/stories';
 import { expect, test } from 'vitest';
 
@@ -33,9 +38,7 @@ describeBrowser('loadModel in a page', () => {
   });
 
   test('tells a story on WebGPU', { timeout: 120_000 }, async () => {
-    const page = await open({
-      flags: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-    });
+    const page = await open({ flags: softwareWebGpu });
     // As short as can be: the software driver takes most of a second for a token.
     const options = { beginning: 'Tom', maxTokens: 2 };
     const { text, again, device } = await page.call('tellStory', 'webgpu', options);
