@@ -8,6 +8,7 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   reference: async () => (await import('./reference.ts')).benchReference(),
   peers: async () => (await import('./peers.ts')).installPeers(),
   tokenizer: () => import('./tokenizer.ts'),
+  'webgpu-page': async () => (await import('./webgpu-page.ts')).benchWebGpuPage(process.argv[3]),
   webgpu: async () => (await import('./webgpu.ts')).benchWebGpu(process.argv[3]),
   zeros: async () => (await import('./zeros.ts')).benchZeros(),
 };

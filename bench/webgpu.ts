@@ -71,7 +71,7 @@ async function openOrSay(): Promise<WebGpuDevice | undefined> {
 async function storytellers(): Promise<readonly WeightSource[]> {
   return Promise.all(
     (['f16', 'q8', 'q4'] as const).map(async (format) => ({
-      ...weightsIn(format, await openWeights(stories.weights)),
+      ...weightsIn(format, weightsIn('f16', await openWeights(stories.weights))),
       label: `stories, 6.3M, ${format}`,
     })),
   );
