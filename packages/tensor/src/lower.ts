@@ -15,7 +15,8 @@ export function lower(program: Program, table: KernelTable): Program {
   const parameters = fromParameters(program);
   const needsIt = (operation: Operation): boolean =>
     operation.definition.lower !== undefined &&
-    (tooLarge(program, operation, table).length > 0 ||
+    // Parameters alone: what a model loads must not depend on how many tokens a program takes.
+    (tooLarge(program, operation, table).some((id) => parameters.has(id)) ||
       !table.launch(viewOf(program, operation, parameters)));
   const partsOf = (operation: Operation): readonly RowPart[] | undefined => {
     const { byRows } = operation.definition;
