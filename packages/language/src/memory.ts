@@ -29,7 +29,8 @@ export interface ModelMemory {
  * @throws FormatError when the tensors are not those of an official RWKV language model.
  */
 export function modelMemory(source: WeightSource, device: Device): ModelMemory {
-  const program = new StepPrograms(readConfig(source), source, 1, device.kernels).program(1, 1);
+  const programs = new StepPrograms(readConfig(source), source, 1, device.kernels);
+  const program = programs.program(1, 1);
   let statesPerSlot = 0;
   let savedState = 0;
   const { memory, stepsPerReadback } = device.kernels;
@@ -38,5 +39,6 @@ export function modelMemory(source: WeightSource, device: Device): ModelMemory {
     statesPerSlot += copies * memory.byteLength(spec);
     if (isSequenceState(name)) savedState += byteLength(spec);
   }
-  return { parameters: parameterBytes([program], device.kernels), statesPerSlot, savedState };
+  const parameters = parameterBytes(programs.forLoading(), device.kernels);
+  return { parameters, statesPerSlot, savedState };
 }

@@ -71,7 +71,7 @@ export class LanguageModel {
     const initialState = await readTunedState(source, config, { signal });
     const programs = new StepPrograms(config, complete, slots, device.kernels);
     const program = programs.program(1, 1);
-    const parameters = await loadParameters(device, [program], complete, {
+    const parameters = await loadParameters(device, programs.forLoading(), complete, {
       progress: options.progress,
       signal,
     });

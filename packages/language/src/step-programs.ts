@@ -15,7 +15,7 @@ export class StepPrograms {
   readonly #config: ModelConfig;
   readonly #dtypes: DTypes;
   readonly #slots: number;
-  readonly #table: Pick<KernelTable, 'activations' | 'stepsPerReadback'>;
+  readonly #table: Pick<KernelTable, 'activations' | 'stepsPerReadback' | 'tokenBuckets'>;
   readonly #change: (program: Program) => Program;
   readonly #programs = new Map<string, Program>();
 
@@ -35,6 +35,14 @@ export class StepPrograms {
     this.#config = config;
     this.#dtypes = new Map([...source.tensors].map(([name, { dtype }]) => [name, dtype]));
     this.#slots = slots;
+  }
+
+  /**
+   * Programs that together take every parameter that any of them takes: what a device has a kernel for with one
+   * token may be smaller operations with many, and have other values made at load.
+   */
+  forLoading(): readonly Program[] {
+    return this.#table.tokenBuckets.slice(0, 2).map((tokens) => this.program(tokens, 1));
   }
 
   /** @param tokens rows of tokens the step takes @param rows rows of logits it gives */

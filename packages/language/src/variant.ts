@@ -96,8 +96,9 @@ export async function makeVariant(
   const program = programs.program(1, 1);
   const held = base.shared.hold();
   try {
-    const loaded = await loadParameters(device, [program], source, {
-      shared: untouched(program, device, held.tensors, adapter, label),
+    const all = programs.forLoading();
+    const loaded = await loadParameters(device, all, source, {
+      shared: untouched(all, device, held.tensors, adapter, label),
       signal,
     });
     const parameters = {
@@ -221,16 +222,20 @@ function variantSource(
 
 /** The base's parameters that the adapter leaves as they are. */
 function untouched(
-  program: Program,
+  programs: readonly Program[],
   device: Device,
   tensors: ReadonlyMap<string, DeviceTensor>,
   { whole, label: adapterLabel }: ModelAdapter,
   label: string,
 ): ReadonlyMap<string, DeviceTensor> {
-  const { parameters, derived } = plan(program, device.kernels);
+  const plans = programs.map((program) => plan(program, device.kernels));
+  const names = new Map(
+    plans.flatMap(({ parameters, derived }) =>
+      [...parameters.keys()].map((name) => [name, derived.get(name)] as const),
+    ),
+  );
   const kept = new Map<string, DeviceTensor>();
-  for (const name of parameters.keys()) {
-    const made = derived.get(name);
+  for (const [name, made] of names) {
     const from = made ? [...declared(made, 'parameter').keys()] : [name];
     const replaced = from.filter((one) => whole.tensors.has(one));
     const tensor = tensors.get(name);
