@@ -9,6 +9,7 @@ import {
   isShape,
   plan,
   sameDType,
+  sameShape,
   setElements,
   UsageError,
   viewBytes,
@@ -185,10 +186,11 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   copy(from: DeviceTensor, to: DeviceTensor, fromRange: ElementRange, toStart: number): void {
     const source = this.#range(from, fromRange, 'copy');
     const target = this.#range(to, { start: toStart, count: source.count }, 'copy');
-    if (!sameDType(from.spec.dtype, to.spec.dtype) || from.layout !== to.layout) {
+    const turned = from.layout !== 'row-major' && !sameShape(from.spec.shape, to.spec.shape);
+    if (!sameDType(from.spec.dtype, to.spec.dtype) || from.layout !== to.layout || turned) {
       throw new UsageError(
         `copy from '${from.label}' ${formatSpec(from.spec)} ${from.layout} to '${to.label}' ` +
-          `${formatSpec(to.spec)} ${to.layout}: both must have one dtype and layout`,
+          `${formatSpec(to.spec)} ${to.layout}: both must have one dtype and layout, and one shape where that is not row-major`,
       );
     }
     this.run(() => {
@@ -299,10 +301,11 @@ export class WebGpuDevice implements Device, WebGpuQueue {
       at += bytes;
     }
     this.gpu.queue.submit([encoder.finish()]);
-    this.#repeated?.prepare({ first: firstPart, most: this.#submitEvery });
     try {
+      this.#repeated?.prepare({ first: firstPart, most: this.#submitEvery });
       await target.mapAsync(GPUMapMode.READ);
     } catch (cause) {
+      target.destroy();
       this.settle();
       this.check();
       throw new DeviceError(`device webgpu gave nothing to read: ${String(cause)}`, { cause });

@@ -31,6 +31,7 @@ const settings = [
 async function drawsOf(
   device: Device,
   logit: (row: number, token: number) => number,
+  count: (token: number) => number = () => 1,
 ): Promise<readonly number[]> {
   const state = device.allocate(f32(rows, vocabulary));
   device.write(state, new Float32Array(rows * vocabulary).fill(-1));
@@ -44,7 +45,7 @@ async function drawsOf(
       slots: Int32Array.from({ length: rows }, (_, i) => i),
       settings: Float32Array.from(settings.flat()),
       random: Int32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? 7 + i : position)),
-      counts: new Float32Array(vocabulary).fill(1),
+      counts: Float32Array.from({ length: vocabulary }, (_, i) => count(i)),
     });
     drawn.push(...(await step.read('tokens')).tokens);
   }
@@ -64,5 +65,15 @@ describeOn(opened, 'drawing from a large vocabulary', (device) => {
   ])('gives the tokens of the reference for logits %s', async (_, logit) => {
     await using reference = openCpu();
     expect(await drawsOf(device, logit)).toEqual(await drawsOf(reference, logit));
+  });
+
+  test('leaves topK to tokens that may be drawn', async () => {
+    await using reference = openCpu();
+    // Two tokens alone, the farther of which comes behind many that are never drawn.
+    const logit = (row: number, token: number): number => (token === 4900 ? 0.37 + row / 9 : 1);
+    const count = (token: number): number => (token === 3 || token === 4900 ? 1 : -1);
+    const drawn = await drawsOf(device, logit, count);
+    expect(drawn).toEqual(await drawsOf(reference, logit, count));
+    expect(drawn).toContain(4900);
   });
 });

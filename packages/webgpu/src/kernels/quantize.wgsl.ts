@@ -30,7 +30,7 @@ fn quants_of(values: vec4f, scale: f32) -> u32 {
 `;
 
 /**
- * \`fn block_size(size: u32, thread: u32) -> u32\`: the largest of a block's sizes, for eight threads beside each
+ * `fn block_size(size: u32, thread: u32) -> u32`: the largest of a block's sizes, for eight threads beside each
  * other that have a vector of it each. Every thread of the work group must call it.
  */
 export function blockSize(count: number, { subgroups, narrowestSubgroup }: Capabilities): string {

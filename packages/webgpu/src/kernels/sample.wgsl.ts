@@ -221,7 +221,9 @@ var<workgroup> leasts: array<f32, ${ownThreads}>;`,
         let middle = (low + high) / 2u;
         var equals = 0.0;
         for (var i = thread; i <= middle; i += ${threads}u) {
-          equals += select(0.0, 1.0, key_of(distance_of(${scratch}[first + i], top.score), row_of.reach) == limit);
+          let distance = distance_of(${scratch}[first + i], top.score);
+          // What is never drawn has the key of the farthest and takes no place.
+          equals += select(0.0, 1.0, distance < endless && key_of(distance, row_of.reach) == limit);
         }
         if (u32(total_of(equals, thread)) >= ties) { high = middle; } else { low = middle + 1u; }
       }

@@ -27,7 +27,9 @@ export const timeMix7Recur: KernelMaker = ({ inputs, outputs, attributes }, capa
   if (quantized && n % 32 !== 0) return undefined;
   const types = quantized ? { ...vectorTypes, 9: 'array<u32>' } : vectorTypes;
   const sizes = { tokens, slots, heads, n };
-  if (!quantized && takesChunks(sizes, capabilities)) {
+  if (takesChunks(sizes, capabilities)) {
+    // Chunks leave plain rows: quantising them is a small operation beside a long prompt.
+    if (quantized) return undefined;
     return timeMix7RecurInChunks(sizes, attributes['epsilon'] as number);
   }
   const width = heads * n;
