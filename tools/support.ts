@@ -8,19 +8,9 @@ import { cpuKernels } from '@rwkv-js/core';
 import { idealKernels } from '@rwkv-js/tensor';
 import { wasmKernels } from '@rwkv-js/wasm';
 import { formatSupport } from '@rwkv-js/testing';
-import { webGpuKernels, type Capabilities } from '@rwkv-js/webgpu';
+import { webGpuKernels } from '@rwkv-js/webgpu';
 import { format } from 'prettier';
-
-/** What Chromium has on a common adapter. */
-const commonAdapter: Capabilities = {
-  subgroups: true,
-  narrowestSubgroup: 32,
-  integerDot: true,
-  threads: 256,
-  workgroupMemory: 32768,
-  bindings: 10,
-  largestBinding: 2 ** 31 - 4,
-};
+import { commonAdapter } from '../packages/webgpu/test/common-adapter.ts';
 
 /** The page, from the tables as they are. A new device gets its table here. */
 export async function supportPage(): Promise<string> {

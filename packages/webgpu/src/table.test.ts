@@ -28,19 +28,8 @@ import {
   weightsOf,
 } from '@rwkv-js/train';
 import { expect, test } from 'vitest';
-import type { Capabilities } from './kernel.ts';
+import { commonAdapter } from '../test/common-adapter.ts';
 import { kernelFor, webGpuKernels } from './table.ts';
-
-/** What Chromium has on a common adapter. */
-const common: Capabilities = {
-  subgroups: true,
-  narrowestSubgroup: 32,
-  integerDot: true,
-  threads: 256,
-  workgroupMemory: 32768,
-  bindings: 10,
-  largestBinding: 2 ** 31 - 4,
-};
 
 /** The step of one token of one sequence of a model, or of one of another depth. */
 function stepOf(layers?: number, size = '1.5b', format: WeightFormat = 'f16'): Program {
@@ -54,16 +43,16 @@ function stepOf(layers?: number, size = '1.5b', format: WeightFormat = 'f16'): P
   const config = readConfig({ label: 'shapes', tensors });
   const dtypes = new Map([...tensors].map(([name, { dtype }]) => [name, dtype]));
   const sizes = { ...config, layers: layers ?? config.layers };
-  const { activations } = webGpuKernels(common);
+  const { activations } = webGpuKernels(commonAdapter);
   return recordStep(sizes, dtypes, { tokens: 1, slots: 1, rows: 1, activations });
 }
 
 function dispatchesOf(program: Program): number {
-  const made = plan(program, webGpuKernels(common));
+  const made = plan(program, webGpuKernels(commonAdapter));
   const parameters = fromParameters(made.program);
   return made.calls
     .map(({ operation }) => viewOf(made.program, made.program.operations[operation]!, parameters))
-    .reduce((sum, view) => sum + kernelFor(view, common)!.passes.length, 0);
+    .reduce((sum, view) => sum + kernelFor(view, commonAdapter)!.passes.length, 0);
 }
 
 test.each([
@@ -85,7 +74,7 @@ test('a step moves at most a tenth more than what it must', () => {
     const { bytesRead, bytesWritten } = costOf(plan(stepOf(), table));
     return bytesRead + bytesWritten;
   };
-  expect(moved(webGpuKernels(common)) / moved(idealKernels)).toBeLessThanOrEqual(1.1);
+  expect(moved(webGpuKernels(commonAdapter)) / moved(idealKernels)).toBeLessThanOrEqual(1.1);
 });
 
 test.each(['5.0', '5.1', '5.2', '6', '7'] as const)(
@@ -97,7 +86,7 @@ test.each(['5.0', '5.1', '5.2', '6', '7'] as const)(
     const step = recordAccumulate(forward, weights.keys());
     const apply = recordApply(weights, officialOptimizer(version));
     for (const program of [forward, step, apply]) {
-      expect(plan(program, webGpuKernels(common)).calls.length).toBeGreaterThan(10);
+      expect(plan(program, webGpuKernels(commonAdapter)).calls.length).toBeGreaterThan(10);
     }
   },
 );
@@ -127,13 +116,13 @@ test.each([
     });
     expect(dispatchesOf(program)).toBe(passes);
     // Its passes bind ten buffers at most, as many as Chromium has.
-    expect(plan(program, webGpuKernels(common)).calls).toHaveLength(1);
+    expect(plan(program, webGpuKernels(commonAdapter)).calls).toHaveLength(1);
   },
 );
 
 test('what takes more buffers than an adapter binds is lowered', () => {
-  const few = { ...common, bindings: 8 };
-  const kernels = plan(stepOf(1), webGpuKernels(common)).calls.map(({ kernel }) => kernel);
+  const few = { ...commonAdapter, bindings: 8 };
+  const kernels = plan(stepOf(1), webGpuKernels(commonAdapter)).calls.map(({ kernel }) => kernel);
   expect(kernels).toContain('timeMix7Project');
   expect(() => plan(stepOf(1), webGpuKernels(few))).toThrow(/binds 8 to a kernel/);
 });

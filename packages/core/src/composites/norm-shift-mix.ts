@@ -1,9 +1,9 @@
-import { defineOp, q8Activations, type TensorSpec, type Value } from '@rwkv-js/tensor';
+import { defineOp, type TensorSpec, type Value } from '@rwkv-js/tensor';
 import { add } from '../ops/add.ts';
 import { concat } from '../ops/concat.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
 import { lerp } from '../ops/lerp.ts';
-import { quantize } from '../ops/quantize.ts';
+import { quantize, quantizedRows } from '../ops/quantize.ts';
 import { reshape } from '../ops/reshape.ts';
 import { expectFloats, matrix, type Fail } from '../ops/shape-rules.ts';
 import { expectOffsets } from '../ops/sequences.ts';
@@ -51,12 +51,10 @@ export const normShiftMix = defineOp<
     const [slots] = matrix(state!, 'state', fail);
     expectFloats(state!, 'state', [slots, width], '[slots, width]', fail);
     expectOffsets(offsets!, slots, fail);
-    if (quantized && width % q8Activations.block !== 0) {
-      fail(`rows that are quantised are a multiple of ${q8Activations.block} wide`);
-    }
+    const rows = [count, tokens, width];
     return [
       { dtype: 'f32', shape: [tokens, width] },
-      { dtype: quantized ? q8Activations : 'f32', shape: [count, tokens, width] },
+      quantized ? quantizedRows(rows, fail) : { dtype: 'f32', shape: rows },
       state!,
     ];
   },

@@ -1,10 +1,11 @@
 import { defineOp, type TensorSpec, type Value } from '@rwkv-js/tensor';
 import { headShapes, headSizes } from '../ops/heads.ts';
+import { quantizedRows } from '../ops/quantize.ts';
 import { expectFloats, matrix } from '../ops/shape-rules.ts';
 import { slice } from '../ops/slice.ts';
 import { timeMix7Raise } from './time-mix7-raise.ts';
 import { totalRank, type TimeMix7Ranks } from './time-mix7-ranks.ts';
-import { quantizedRows, timeMix7Recur } from './time-mix7-recur.ts';
+import { timeMix7Recur } from './time-mix7-recur.ts';
 
 /**
  * `timeMix7Raise` and `timeMix7Recur` one after the other: for one token of one sequence a device can do both at
@@ -46,7 +47,7 @@ export const timeMix7RaiseRecur = defineOp<
     if (firstValue) rows['firstValue'] = firstValue;
     const [y, next] = headShapes(rows, state!, offsets!, fail);
     if (y!.shape[0] !== tokens) fail('low, r, k and value must have the same number of rows');
-    return [attributes.quantized ? quantizedRows(y!, fail) : y!, next!];
+    return [attributes.quantized ? quantizedRows(y!.shape, fail) : y!, next!];
   },
   lower(
     [low, up, vectors, r, k, value, state, offsets, firstValue],

@@ -1,4 +1,4 @@
-import { defineOp, q8Activations, type TensorSpec, type Value } from '@rwkv-js/tensor';
+import { defineOp, type Value } from '@rwkv-js/tensor';
 import { add } from '../ops/add.ts';
 import { groupNorm } from '../ops/group-norm.ts';
 import { headShapes, headSizes } from '../ops/heads.ts';
@@ -6,9 +6,9 @@ import { l2Normalize } from '../ops/l2-normalize.ts';
 import { lerp } from '../ops/lerp.ts';
 import { multiply } from '../ops/multiply.ts';
 import { negate } from '../ops/negate.ts';
-import { quantize } from '../ops/quantize.ts';
+import { quantize, quantizedRows } from '../ops/quantize.ts';
 import { reshape } from '../ops/reshape.ts';
-import { expectFloats, type Fail } from '../ops/shape-rules.ts';
+import { expectFloats } from '../ops/shape-rules.ts';
 import { slice } from '../ops/slice.ts';
 import { sum } from '../ops/sum.ts';
 import { wkv7 } from '../ops/wkv7.ts';
@@ -46,7 +46,7 @@ export const timeMix7Recur = defineOp<
     expectFloats(vectors!, 'vectors', [5, width], '[5, heads · headSize]', fail);
     const rows = { r: r!, decay: decay!, k: k!, v: v!, rate: rate!, gate: gate! };
     const [y, next] = headShapes(rows, state!, offsets!, fail);
-    return [quantized ? quantizedRows(y!, fail) : y!, next!];
+    return [quantized ? quantizedRows(y!.shape, fail) : y!, next!];
   },
   lower(
     [r, decay, k, v, rate, gate, vectors, state, offsets],
@@ -95,11 +95,3 @@ export const timeMix7Recur = defineOp<
   },
   inPlace: [[1, 7]],
 });
-
-/** The spec of rows as `quantize` makes them. */
-export function quantizedRows({ shape }: TensorSpec, fail: Fail): TensorSpec {
-  if (shape.at(-1)! % q8Activations.block !== 0) {
-    fail(`rows that are quantised are a multiple of ${q8Activations.block} wide`);
-  }
-  return { dtype: q8Activations, shape };
-}

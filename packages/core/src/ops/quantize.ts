@@ -5,9 +5,12 @@ import {
   pack,
   q8Activations,
   type PackedSpec,
+  type Shape,
+  type TensorSpec,
   type Value,
 } from '@rwkv-js/tensor';
 import { floats } from './floats.ts';
+import type { Fail } from './shape-rules.ts';
 
 /**
  * Activations as 8-bit blocks of 32 along the last axis, so that a product with packed weights runs in
@@ -22,10 +25,7 @@ export const quantize = defineOp<(x: Value) => Value>({
   arguments: ['x'],
   infer([x], _, fail) {
     if (x!.dtype !== 'f32') fail('x must be f32');
-    if ((x!.shape.at(-1) ?? 0) % q8Activations.block !== 0 || x!.shape.length === 0) {
-      fail(`the last axis of x must be a multiple of ${q8Activations.block}`);
-    }
-    return [{ dtype: q8Activations, shape: x!.shape }];
+    return [quantizedRows(x!.shape, fail)];
   },
   reference({ inputs: [x], outputs: [y] }) {
     const values = Float32Array.from(floats(x!));
@@ -37,3 +37,14 @@ export const quantize = defineOp<(x: Value) => Value>({
 });
 
 const rounding = nearest(q8Activations);
+
+/** The spec of rows as `quantize` makes them: shape rule of what gives its result so at once, too. */
+export function quantizedRows(shape: Shape, fail: Fail): TensorSpec {
+  const width = shape.at(-1) ?? 0;
+  if (shape.length === 0 || width % q8Activations.block !== 0) {
+    fail(
+      `the last axis of rows to quantise must be a multiple of ${q8Activations.block}, not ${width}`,
+    );
+  }
+  return { dtype: q8Activations, shape };
+}

@@ -2,6 +2,7 @@ import { wkv6Backward, wkv7Backward } from '@rwkv-js/core';
 import { f32, i32, plan, record, type Value } from '@rwkv-js/tensor';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { commonAdapter } from '../../test/common-adapter.ts';
 import { webGpuKernels } from '../table.ts';
 import { checkpointsOfSlots } from './checkpoints.ts';
 
@@ -38,15 +39,7 @@ function scratchOf(
     const state = g.input('state', f32(slots, heads, n, n));
     return { y: build(rows, bonus, state, g.input('offsets', i32(slots + 1)))[0]! };
   });
-  const kernels = webGpuKernels({
-    subgroups: true,
-    narrowestSubgroup: 32,
-    integerDot: true,
-    threads: 256,
-    workgroupMemory: 32768,
-    bindings: 10,
-    largestBinding: 2 ** 31 - 4,
-  });
+  const kernels = webGpuKernels(commonAdapter);
   return Math.max(...plan(program, kernels).calls.map(({ scratchBytes }) => scratchBytes));
 }
 
