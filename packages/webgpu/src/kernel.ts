@@ -12,6 +12,8 @@ export interface Capabilities {
   readonly narrowestSubgroup: number;
   /** `dot4I8Packed`: the product of four whole numbers of 8 bits with four others in one step. */
   readonly integerDot: boolean;
+  /** Matrices of 16 × 16 halves that subgroups of 32 multiply, with sums in f32. */
+  readonly subgroupMatrices: boolean;
   /** Most threads in a work group. */
   readonly threads: number;
   /** Bytes of memory that a work group shares. */
@@ -57,10 +59,12 @@ export interface ShaderText {
   readonly module?: string;
   /**
    * Statements of the entry point. It has `group: vec3<u32>` (work group), `thread: u32` (place in
-   * the work group), and where the kernel uses subgroups `lane` and `lanes`.
+   * the work group), and where the kernel uses subgroups `lane` and `lanes`; with their matrices `lane` and
+   * `subgroup`, the place of the subgroup in the work group.
    */
   readonly main: string;
   readonly subgroups?: boolean;
+  readonly subgroupMatrices?: boolean;
 }
 
 /** How an operation runs: one dispatch, or several that follow each other. */

@@ -3,16 +3,21 @@ import {
   DeviceError,
   f32,
   record,
+  toF16Bits,
   type Device,
   type HostArray,
   type Program,
+  type TensorSpec,
   type Value,
 } from '@rwkv-js/tensor';
 
 const width = 64;
 const rows = [1, 6];
+/** Rows that meet a weight of halves, which matrix units multiply where there are such. */
+const halfRows = 20;
+const halves: TensorSpec = { dtype: 'f16', shape: [width, width] };
 
-/** Products of one row and of several, and a norm: what every model leans on, with known results. */
+/** Products of one row, of several and of many, and a norm: what every model leans on, with known results. */
 function program(): Program {
   return record('known answer', (recorder) => {
     const weight = recorder.input('weight', f32(width, width));
@@ -21,7 +26,11 @@ function program(): Program {
       const x = recorder.input(`x${count}`, f32(count, width));
       return linear(layerNorm(linear(x, weight), scale!, bias!, { epsilon: 1e-5 }), weight);
     };
-    return Object.fromEntries(rows.map((count) => [`y${count}`, result(count)]));
+    const many = recorder.input(`x${halfRows}`, f32(halfRows, width));
+    return Object.fromEntries([
+      ...rows.map((count) => [`y${count}`, result(count)]),
+      [`y${halfRows}`, linear(many, recorder.parameter('halves', halves))],
+    ]);
   });
 }
 
@@ -37,13 +46,18 @@ export async function checkKnownAnswer(device: Device): Promise<void> {
     weight: numbers(width * width, 1),
     scale: numbers(width, 2),
     bias: numbers(width, 3),
-    ...Object.fromEntries(rows.map((count) => [`x${count}`, numbers(count * width, count)])),
+    ...Object.fromEntries(
+      [...rows, halfRows].map((count) => [`x${count}`, numbers(count * width, count)]),
+    ),
   };
   const run = async (on: Device): Promise<readonly HostArray[]> => {
-    const step = await on.compile(program());
+    const weight = on.allocate(halves, { label: 'halves' });
+    on.write(weight, Uint16Array.from(numbers(width * width, 4), toF16Bits));
+    const step = await on.compile(program(), { parameters: new Map([['halves', weight]]) });
     step.run(inputs);
-    const read = await step.read(...rows.map((count) => `y${count}`));
+    const read = await step.read(...[...rows, halfRows].map((count) => `y${count}`));
     step.dispose();
+    weight.dispose();
     return Object.values(read);
   };
   await using reference = openCpu();

@@ -7,6 +7,7 @@ import type { Capabilities } from './kernel.ts';
 const least: Partial<Capabilities> = {
   subgroups: false,
   narrowestSubgroup: 0,
+  subgroupMatrices: false,
   integerDot: false,
   threads: 256,
   workgroupMemory: 16384,

@@ -1,6 +1,7 @@
 /// <reference types="@webgpu/types" />
 import { DeviceError } from '@rwkv-js/tensor';
 import { WebGpuDevice } from './device.ts';
+import { matrixSide, subgroupThreads } from './kernels/subgroup-matrix-product.wgsl.ts';
 import { platformGpu } from './instance.ts';
 import type { Capabilities } from './kernel.ts';
 import { checkKnownAnswer } from './known-answer.ts';
@@ -51,10 +52,14 @@ export async function openRestricted(
         'install a graphics driver with Vulkan, Metal or Direct3D 12, or use another device',
     );
   }
-  const features = (['subgroups', 'timestamp-query'] as const).filter(
-    (feature) =>
-      adapter.features.has(feature) && (feature !== 'timestamp-query' || options.profile),
-  );
+  const onlyNull = options.dawn?.includes('backend=null') ?? false;
+  const subgroupMatrices = restricted.subgroupMatrices ?? hasSubgroupMatrices(adapter.info);
+  const features = [
+    'subgroups',
+    ...(options.profile ? ['timestamp-query'] : []),
+    // The null backend compiles shaders for adapters that it is not.
+    ...(subgroupMatrices || onlyNull ? matrixFeatures : []),
+  ].filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
   if (options.profile && !features.includes('timestamp-query')) {
     throw new DeviceError('device webgpu cannot keep times: the adapter has no timestamps');
   }
@@ -72,6 +77,7 @@ export async function openRestricted(
   const capabilities: Capabilities = {
     subgroups,
     narrowestSubgroup: subgroups ? (adapter.info.subgroupMinSize ?? 4) : 0,
+    subgroupMatrices: subgroupMatrices && matrixFeatures.every((one) => device.features.has(one)),
     integerDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
     threads: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
@@ -86,24 +92,56 @@ export async function openRestricted(
     submitEvery: options.submitEvery ?? Infinity,
     profile: options.profile ?? false,
   });
-  // The null backend runs nothing.
-  if (options.dawn?.includes('backend=null')) return opened;
+  if (onlyNull) return opened;
   try {
     await checkKnownAnswer(opened);
   } catch (error) {
     await opened.dispose();
+    // Matrices of subgroups are no standard yet, and an adapter that has them wrong does well without.
+    if (capabilities.subgroupMatrices) {
+      return openRestricted(options, { ...restricted, subgroupMatrices: false });
+    }
     throw error;
   }
   await opened.profile?.reset();
   return opened;
 }
 
+/** What matrices of subgroups take of a device. */
+const matrixFeatures = ['shader-f16', 'chromium-experimental-subgroup-matrix'];
+
+/** What an adapter's matrix units take; known to Dawn, and to no standard yet. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** True for an adapter with matrices as kernels use them, in subgroups of the one size that they count on. */
+function hasSubgroupMatrices(info: GPUAdapterInfo): boolean {
+  const configs =
+    (info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> }).subgroupMatrixConfigs ?? [];
+  const { subgroupMinSize, subgroupMaxSize } = info;
+  return (
+    subgroupMinSize === subgroupThreads &&
+    subgroupMaxSize === subgroupThreads &&
+    [...configs].some(
+      ({ componentType, resultComponentType, M, N, K }) =>
+        componentType === 'f16' &&
+        resultComponentType === 'f32' &&
+        [M, N, K].every((one) => one === matrixSide),
+    )
+  );
+}
+
 function describe(
   { vendor, architecture, device, description }: GPUAdapterInfo,
-  { subgroups, largestBinding }: Capabilities,
+  { subgroups, subgroupMatrices, largestBinding }: Capabilities,
 ): string {
   const name = [description || device || vendor || 'an adapter', architecture]
     .filter((part) => part !== '')
     .join(', ');
-  return `${name}; ${subgroups ? 'subgroups' : 'no subgroups'}, bindings of ${Math.floor(largestBinding / 2 ** 20)} MiB`;
+  return `${name}; ${subgroups ? 'subgroups' : 'no subgroups'}${subgroupMatrices ? ' and their matrices' : ''}, bindings of ${Math.floor(largestBinding / 2 ** 20)} MiB`;
 }

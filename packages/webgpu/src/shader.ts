@@ -54,6 +54,7 @@ export function shaderOf(
     module = '',
     main,
     subgroups,
+    subgroupMatrices,
   } = pass.source({
     inputs: all.slice(0, inputs.length),
     outputs: all.slice(inputs.length),
@@ -77,8 +78,15 @@ export function shaderOf(
     ...(subgroups
       ? ['@builtin(subgroup_invocation_id) lane: u32', '@builtin(subgroup_size) lanes: u32']
       : []),
+    ...(subgroupMatrices
+      ? ['@builtin(subgroup_invocation_id) lane: u32', '@builtin(subgroup_id) subgroup: u32']
+      : []),
   ];
-  const code = `${subgroups ? 'enable subgroups;\n' : ''}${declared.join('\n')}
+  const enabled = [
+    ...(subgroups || subgroupMatrices ? ['subgroups'] : []),
+    ...(subgroupMatrices ? ['f16', 'chromium_experimental_subgroup_matrix'] : []),
+  ];
+  const code = `${enabled.map((name) => `enable ${name};\n`).join('')}${declared.join('\n')}
 ${accessors.join('')}${module}
 @compute @workgroup_size(${pass.threads})
 fn main(${builtins.join(', ')}) {

@@ -15,6 +15,7 @@ afterAll(() => device.dispose());
 const ample: Capabilities = {
   subgroups: true,
   narrowestSubgroup: 32,
+  subgroupMatrices: false,
   integerDot: true,
   threads: 1024,
   workgroupMemory: 32768,
@@ -24,6 +25,7 @@ const ample: Capabilities = {
 
 const kinds: readonly (readonly [string, Capabilities])[] = [
   ['with wide subgroups', ample],
+  ['with matrices of subgroups', { ...ample, subgroupMatrices: true, workgroupMemory: 49152 }],
   ['with narrow subgroups', { ...ample, narrowestSubgroup: 4, threads: 256 }],
   [
     'with the least that WebGPU promises',

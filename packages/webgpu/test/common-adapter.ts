@@ -4,6 +4,7 @@ import type { Capabilities } from '../src/kernel.ts';
 export const commonAdapter: Capabilities = {
   subgroups: true,
   narrowestSubgroup: 32,
+  subgroupMatrices: false,
   integerDot: true,
   threads: 256,
   workgroupMemory: 32768,

@@ -134,6 +134,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
     (x, weight, bias) => [groupNorm(x!, weight!, bias!, { groups: 3, epsilon: 64e-5 })],
   ),
   ...products('linear', linear),
+  farApart(),
   ...products('linearSquaredRelu', linearSquaredRelu),
   ...products('linearOfSparse', linearOfSparse),
   ...productsWithStates(),
@@ -473,6 +474,7 @@ function products(op: string, build: (x: Value, weight: Value) => Value): Confor
     [4, 128, 3],
     [17, 96, 50],
     [64, 256, 130],
+    [130, 520, 72],
   ] as const;
   return (['f32', 'f16', 'bf16'] as const).flatMap((dtype) =>
     sizes.map(([tokens, width, out]) => {
@@ -487,6 +489,19 @@ function products(op: string, build: (x: Value, weight: Value) => Value): Confor
         (a, b) => [build(a!, b!)],
       );
     }),
+  );
+}
+
+/** Rows of magnitudes from 1e-6 to 1e6 with a weight of half the precision. */
+function farApart(): ConformanceCase {
+  const x = random.floats([13, 200]);
+  x.data.forEach((value, i) => (x.data[i] = Number(value) * 10 ** (Math.floor(i / 200) - 6)));
+  return one(
+    'linear',
+    'rows of magnitudes far apart',
+    'sums',
+    [input(x), parameter(random.floats([40, 200], -1, 1, 'f16'))],
+    (a, b) => [linear(a!, b!)],
   );
 }
 
@@ -747,6 +762,7 @@ function timeMix7(): ConformanceCase[] {
       [
         [1, 'f16'],
         [6, 'f16'],
+        [40, 'f16'],
         [6, 'f32'],
       ] as const
     ).flatMap(([tokens, dtype]) => [

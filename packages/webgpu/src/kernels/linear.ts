@@ -12,6 +12,8 @@ const product =
     const [tokens, out] = outputs[0]!.shape as [number, number];
     const depth = inputs[0]!.shape[1]!;
     return kernelOf({
+      // Those of gradients meet weights that were turned for them.
+      faint: !view.isParameter[1],
       tokens,
       inputs,
       capabilities,

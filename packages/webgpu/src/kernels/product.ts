@@ -117,6 +117,8 @@ export interface Products {
   readonly inputs: readonly TensorSpec[];
   readonly products: readonly Product[];
   readonly capabilities: Capabilities;
+  /** True where x may be far smaller than 1, as gradients are: it is not split into halves. */
+  readonly faint?: boolean;
 }
 
 /** True where an input that is multiplied is read as vectors of four: f32, parts that begin at whole quads. */

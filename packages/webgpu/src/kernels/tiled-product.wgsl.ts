@@ -1,6 +1,5 @@
-import { bytesFor } from '@rwkv-js/tensor';
 import type { Kernel, Pass } from '../kernel.ts';
-import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
+import { wgsl } from '../wgsl.ts';
 import { quadReader, quadType, unpacking } from './matrix.ts';
 import {
   byGroup,
@@ -10,14 +9,21 @@ import {
   rowReaders,
   type Activation,
   type Family,
-  type Member,
   type Products,
 } from './product.ts';
+import {
+  baseOf,
+  fillOf,
+  finished,
+  putter,
+  range,
+  type Fill,
+  type TileEnd,
+  type TileSize,
+} from './tiles.ts';
 
 /** Sizes of a tile: rows of x by results, and the depth that lies in work group memory at once. */
-interface Tile {
-  readonly rows: number;
-  readonly columns: number;
+interface Tile extends TileSize {
   readonly depth: number;
   /** Rows and results of one thread. */
   readonly ofThread: readonly [rows: number, columns: number];
@@ -58,7 +64,6 @@ const enoughThreads = 2 ** 16;
  */
 export function tiledProduct(all: Products): Kernel {
   const { products, inputs, tokens, capabilities } = all;
-  const outs = products.reduce((sum, { out }) => sum + out, 0);
   const least = Math.min(...products.map((product) => product.depth));
   const tile = tileFor(tokens, least, capabilities.workgroupMemory);
   const { rows, columns, depth } = tile;
@@ -76,8 +81,8 @@ export function tiledProduct(all: Products): Kernel {
     1,
     Math.min(Math.ceil(enoughThreads / threads / groups), Math.floor(least / (4 * depth)), 16),
   );
-  const deferred = slices > 1 || products.length > 1;
   const members = families.flatMap((family) => family.members);
+  const end: TileEnd = { tokens, members, slices };
   const first: Pass = {
     grid: [families.at(-1)!.end, Math.ceil(tokens / rows), slices],
     threads,
@@ -88,11 +93,7 @@ var<workgroup> tile_x: array<vec4f, ${strideOf(rows) * depth}>;
 var<workgroup> tile_w: array<vec4f, ${strideOf(columns) * depth}>;
 ${[...new Set(products.map(({ weight }) => weight))].map((weight) => quadReader(`weight_${weight}`, args.inputs[weight]!)).join('\n')}
 ${rowReaders(products, args.inputs)}
-fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
-  if (t < ${tokens}u && o < out) {
-    ${deferred ? `${args.scratch}[(slice * ${tokens}u + t) * ${outs}u + base + o] = value;` : products[0]!.store(args)}
-  }
-}`,
+${putter(end, products[0]!.store(args), args.scratch)}`,
       main: wgsl`
   var sums: array<array<vec4f, ${across / 4}>, ${own}>;
   let first_row = group.y * ${rows}u;
@@ -119,51 +120,7 @@ fn put(slice: u32, base: u32, out: u32, t: u32, o: u32, value: f32) {
     .join('\n  ')}`,
     }),
   };
-  const cells = tokens * outs;
-  const scratchBytes = deferred ? 4 * slices * cells : 0;
-  // The weight is read for each tile of rows, x for each tile of columns.
-  const ofWeights = products.reduce(
-    (sum, { out, depth: inner, weight }) => sum + bytesFor(inputs[weight]!.dtype, out * inner),
-    0,
-  );
-  const ofRows = products.reduce(
-    (sum, { out, depth: inner }) => sum + 4 * tokens * inner * (Math.ceil(out / columns) - 1),
-    0,
-  );
-  const again = {
-    bytesRead: ofWeights * (Math.ceil(tokens / rows) - 1) + ofRows + scratchBytes,
-    bytesWritten: scratchBytes,
-  };
-  if (!deferred) return { passes: [first], again };
-  const second: Pass = {
-    grid: gridOf(Math.ceil(cells / 256)),
-    threads: 256,
-    source: (args) => ({
-      main: wgsl`
-  let cell = ${flatGroup} * 256u + thread;
-  if (cell >= ${cells}u) { return; }
-  var value = 0.0;
-  for (var slice = 0u; slice < ${slices}u; slice++) { value += ${args.scratch}[slice * ${cells}u + cell]; }
-  let t = cell / ${outs}u;
-  let column = cell % ${outs}u;
-  ${members
-    .map(
-      (
-        member,
-      ) => `if (column >= ${baseOf(members, member)}u && column < ${baseOf(members, member) + member.out}u) {
-    let o = column - ${baseOf(members, member)}u;
-    ${member.store(args)}
-  }`,
-    )
-    .join('\n  ')}`,
-    }),
-  };
-  return { passes: [first, second], scratchBytes, again };
-}
-
-/** Where a product's results begin in the working memory. */
-function baseOf(members: readonly Member[], member: Member): number {
-  return members.slice(0, members.indexOf(member)).reduce((sum, { out }) => sum + out, 0);
+  return finished(first, all, tile, end);
 }
 
 /**
@@ -274,28 +231,4 @@ function body(
  */
 function strideOf(size: number): number {
   return size / 4 + 1;
-}
-
-/** Statements with which a thread fills its part of a tile. */
-interface Fill {
-  readonly declare: string;
-  readonly load: string;
-  readonly store: string;
-}
-
-/** A thread's blocks one by one; those past the last are guarded where threads do not come out even. */
-function fillOf(blocks: number, threads: number, block: (u: number) => Fill): Fill {
-  const parts = range(Math.ceil(blocks / threads)).map((u) => {
-    const part = block(u);
-    if ((u + 1) * threads <= blocks) return part;
-    const guard = (text: string): string =>
-      `if (thread + ${u * threads}u < ${blocks}u) { ${text} }`;
-    return { declare: part.declare, load: guard(part.load), store: guard(part.store) };
-  });
-  const all = (name: keyof Fill): string => parts.map((part) => part[name]).join('\n      ');
-  return { declare: all('declare'), load: all('load'), store: all('store') };
-}
-
-function range(count: number): readonly number[] {
-  return Array.from({ length: count }, (_, i) => i);
 }

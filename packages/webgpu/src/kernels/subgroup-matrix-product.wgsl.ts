@@ -1,0 +1,355 @@
+import { isPacked, type TensorSpec } from '@rwkv-js/tensor';
+import type { Argument } from '../argument.ts';
+import type { Kernel, Pass } from '../kernel.ts';
+import { wgsl } from '../wgsl.ts';
+import { linesOf, quadReader, quadType, unpacking } from './matrix.ts';
+import {
+  byGroup,
+  declareMember,
+  familiesOf,
+  readsQuads,
+  rowReaders,
+  type Family,
+  type Products,
+} from './product.ts';
+import {
+  baseOf,
+  fillOf,
+  finished,
+  putter,
+  range,
+  type Fill,
+  type TileEnd,
+  type TileSize,
+} from './tiles.ts';
+
+/** Rows, columns and depth of a matrix that a subgroup multiplies in one step. */
+export const matrixSide = 16;
+const side = matrixSide;
+
+/** Threads of the subgroups that hold such matrices. */
+export const subgroupThreads = 32;
+
+/** Sizes of a tile, the depth of it that lies in work group memory at once, and the part of one subgroup. */
+interface Tile extends TileSize {
+  readonly depth: number;
+  readonly ofSubgroup: TileSize;
+}
+
+const square = { rows: 16, columns: 16 };
+const tall = { rows: 32, columns: 16 };
+
+/** The tiles by the rows of x that they suit; of those for as many rows, the first that the memory takes. */
+const tiles: readonly (readonly [tokens: number, tile: Tile])[] = [
+  [16, { rows: 16, columns: 64, depth: 64, ofSubgroup: square }],
+  [16, { rows: 16, columns: 64, depth: 32, ofSubgroup: square }],
+  [32, { rows: 32, columns: 64, depth: 64, ofSubgroup: tall }],
+  [32, { rows: 32, columns: 64, depth: 32, ofSubgroup: tall }],
+  [64, { rows: 64, columns: 64, depth: 64, ofSubgroup: { rows: 32, columns: 32 } }],
+  [Infinity, { rows: 128, columns: 128, depth: 32, ofSubgroup: { rows: 32, columns: 64 } }],
+  [Infinity, { rows: 64, columns: 64, depth: 32, ofSubgroup: { rows: 32, columns: 32 } }],
+];
+
+/**
+ * Halves between the lines of a tile: eight that are left out keep lines that are read together in
+ * different banks of the memory, and each at the 16 bytes that the units ask for.
+ */
+const gap = 8;
+
+/** Bytes of work group memory that a tile takes. */
+function memoryOf({ rows, columns, depth, ofSubgroup }: Tile, halvesOfWeight: number): number {
+  const subgroups = (rows / ofSubgroup.rows) * (columns / ofSubgroup.columns);
+  return (
+    2 * (depth + gap) * 2 * rows +
+    2 * sizeOfWeightTile(columns, depth) * halvesOfWeight +
+    4 * subgroups * side * side
+  );
+}
+
+/** Lines of one result or of one depth. */
+function sizeOfWeightTile(columns: number, depth: number): number {
+  return Math.max(columns * (depth + gap), depth * (columns + gap));
+}
+
+/** Halves that a weight's numbers are the sum of: f16 is one. */
+function halvesOf(spec: TensorSpec): 1 | 2 {
+  return spec.dtype === 'f16' ? 1 : 2;
+}
+
+function tileFor({ tokens, products, inputs, capabilities }: Products): Tile | undefined {
+  const halves = Math.max(...products.map(({ weight }) => halvesOf(inputs[weight]!)));
+  return tiles.find(
+    ([most, tile]) => tokens <= most && memoryOf(tile, halves) <= capabilities.workgroupMemory,
+  )?.[1];
+}
+
+/** True where the adapter's matrix units take a kernel's products; f32 weights, of training, keep to f32. */
+export function takesSubgroupMatrices(all: Products): boolean {
+  const { products, inputs, capabilities, faint } = all;
+  return (
+    capabilities.subgroupMatrices &&
+    !faint &&
+    products.every(({ weight }) => {
+      const { dtype, shape } = inputs[weight]!;
+      return dtype === 'f16'
+        ? linesOf({ dtype, shape }).length % 8 === 0
+        : dtype === 'bf16' || isPacked(dtype);
+    }) &&
+    tileFor(all) !== undefined
+  );
+}
+
+/** Threads that keep a large accelerator busy, each with much to do. */
+const enoughThreads = 40960;
+
+/**
+ * Many rows of x [tokens, in] with a weight [out, in] or, transposed, [in, out], on an accelerator's matrix
+ * units: subgroups multiply 16 × 16 halves and add them up in f32.
+ *
+ * The result is that of f32 but for its order. A number of x is the sum of two halves, of which the lower is
+ * kept 1024 times as large, and so is one of a weight that is no f16; products of two lower parts are left
+ * out. x is taken 16 times as small, so that what passes 65504, the largest half, has its place too: 22 bits
+ * are kept of what lies between 2⁻¹⁰ and 2²⁰, and of what is below all that an f32 near 1 has. (The splitting
+ * follows Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
+ */
+export function subgroupMatrixProduct(all: Products): Kernel {
+  const { products, inputs, tokens } = all;
+  const tile = tileFor(all)!;
+  const { rows, columns, depth, ofSubgroup } = tile;
+  const [down, along] = [ofSubgroup.rows / side, ofSubgroup.columns / side];
+  const perRow = columns / ofSubgroup.columns;
+  const subgroups = (rows / ofSubgroup.rows) * perRow;
+  const threads = subgroupThreads * subgroups;
+  const families = familiesOf(products, ({ out }) => Math.ceil(out / columns));
+  const types: Record<number, string> = {};
+  for (const { x, weight } of products) {
+    const type = inputs[weight]!.dtype === 'f16' ? 'array<vec4<u32>>' : quadType(inputs[weight]!);
+    if (type) types[weight] = type;
+    if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
+  }
+  const groups = families.at(-1)!.end * Math.ceil(tokens / rows);
+  const steps = Math.ceil(Math.max(...products.map((product) => product.depth)) / depth);
+  const least = Math.ceil(steps / Math.ceil(enoughThreads / threads / groups));
+  const stepsOfSlice = Math.min(steps, Math.max(2, least));
+  const slices = Math.ceil(steps / stepsOfSlice);
+  const members = families.flatMap((family) => family.members);
+  const end: TileEnd = { tokens, members, slices };
+  const two = products.some(({ weight }) => halvesOf(inputs[weight]!) === 2);
+  const eachPart = (text: (i: number, j: number) => string): string =>
+    range(down)
+      .flatMap((i) => range(along).map((j) => text(i, j)))
+      .join('\n  ');
+  const first: Pass = {
+    grid: [families.at(-1)!.end, Math.ceil(tokens / rows), slices],
+    threads,
+    types,
+    source: (args) => ({
+      subgroupMatrices: true,
+      module: wgsl`${unpacking}
+var<workgroup> upper_x: array<f16, ${rows * (depth + gap)}>;
+var<workgroup> lower_x: array<f16, ${rows * (depth + gap)}>;
+var<workgroup> upper_w: array<f16, ${sizeOfWeightTile(columns, depth)}>;
+${two ? `var<workgroup> lower_w: array<f16, ${sizeOfWeightTile(columns, depth)}>;` : ''}
+var<workgroup> results: array<f32, ${subgroups * side * side}>;
+// What a half holds of each number, cut off by its bits: a driver may take a number that was made a half
+// and an f32 again for itself. All of a number that is too small for a half is left to the lower part.
+fn upper_part(value: vec4f) -> vec4f {
+  let cut = bitcast<vec4f>(bitcast<vec4u>(value) & vec4u(0xffffe000u));
+  return select(vec4f(), cut, abs(value) >= vec4f(0x1p-14));
+}
+${[...new Set(products.map(({ weight }) => weight))].map((weight) => weightReader(`weight_${weight}`, args.inputs[weight]!)).join('\n')}
+${rowReaders(products, args.inputs)}
+${putter(end, products[0]!.store(args), args.scratch)}`,
+      main: wgsl`
+  ${eachPart((i, j) => `var upper_${i}_${j}: ${resultType}; var lower_${i}_${j}: ${resultType};`)}
+  let first_row = group.y * ${rows}u;
+  // Where the subgroup's part lies in the tile.
+  let part_row = (subgroup / ${perRow}u) * ${ofSubgroup.rows}u;
+  let part_column = (subgroup % ${perRow}u) * ${ofSubgroup.columns}u;
+  let group_index = group.x;
+  ${byGroup(families, (family) => body(family, tile, all, stepsOfSlice * depth, threads))}
+  var base = 0u;
+  var out = 0u;
+  var first_out = 0u;
+  ${byGroup(
+    members,
+    (member) =>
+      `base = ${baseOf(members, member)}u; out = ${member.out}u; first_out = (group_index - ${member.start}u) * ${columns}u;`,
+  )}
+  let own = subgroup * ${side * side}u;
+  let t = first_row + part_row + lane / ${side}u;
+  let o = first_out + part_column + lane % ${side}u;
+  ${eachPart((i, j) => {
+    const cells = range((side * side) / subgroupThreads);
+    const at = (cell: number): string => `results[own + lane + ${cell * subgroupThreads}u]`;
+    const lines = subgroupThreads / side;
+    return `{
+    subgroupMatrixStore<row_major>(&results, own, upper_${i}_${j}, ${side}u);
+    workgroupBarrier();
+    ${cells.map((cell) => `let u${cell} = ${at(cell)};`).join(' ')}
+    workgroupBarrier();
+    subgroupMatrixStore<row_major>(&results, own, lower_${i}_${j}, ${side}u);
+    workgroupBarrier();
+    ${cells
+      .map(
+        (cell) =>
+          `put(group.z, base, out, t + ${i * side + cell * lines}u, o + ${j * side}u, 16.0 * (u${cell} + ${at(cell)} / 1024.0));`,
+      )
+      .join('\n    ')}
+    workgroupBarrier();
+  }`;
+  })}`,
+    }),
+  };
+  return finished(first, all, tile, end);
+}
+
+const resultType = `subgroup_matrix_result<f32, ${side}, ${side}>`;
+const leftType = `subgroup_matrix_left<f16, ${side}, ${side}>`;
+const rightType = `subgroup_matrix_right<f16, ${side}, ${side}>`;
+
+/** `fn NAME(line, eight) -> vec4u` of an f16 matrix, and `fn NAME(line, quad) -> vec4f` of others. */
+function weightReader(name: string, weight: Argument): string {
+  if (weight.spec.dtype !== 'f16') return quadReader(name, weight);
+  const eights = linesOf(weight.spec).length / 8;
+  return wgsl`
+fn ${name}(line: u32, eight: u32) -> vec4u {
+  if (eight >= ${eights}u) { return vec4u(); }
+  return ${weight.name}[line * ${eights}u + eight];
+}`;
+}
+
+/**
+ * What is loaded for a step waits in registers while the step before it is multiplied, so that neither the
+ * memory nor the units stand still.
+ */
+function body(
+  family: Family,
+  { rows, columns, depth, ofSubgroup }: Tile,
+  { inputs, tokens }: Products,
+  share: number,
+  threads: number,
+): string {
+  const { weight, x, transposed } = family;
+  const act = family.members[0]!.activation ?? ((value: string) => value);
+  const one = halvesOf(inputs[weight]!) === 1;
+  const [strideX, strideW] = [depth + gap, (transposed ? columns : depth) + gap];
+  const size = one ? 8 : 4;
+  const fills = [
+    fillBlocks(
+      {
+        name: 'x',
+        lines: rows,
+        perLine: depth / 4,
+        size: 4,
+        stride: strideX,
+        type: 'vec4f',
+        load: (own, line, quad) =>
+          `${own} = ${act(`quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + k + 4u * ${quad})`, 'vec4f')};`,
+        store: (own) => split('x', `0.0625 * ${own}`),
+      },
+      threads,
+    ),
+    fillBlocks(
+      {
+        name: 'w',
+        lines: transposed ? depth : columns,
+        perLine: (transposed ? columns : depth) / size,
+        size,
+        stride: strideW,
+        type: one ? 'vec4u' : 'vec4f',
+        load: (own, line, block) =>
+          transposed
+            ? `${own} = vec4${one ? 'u' : 'f'}(); if (k + ${line} < m_depth) { ${own} = weight_${weight}(m_firstOut + k + ${line}, first_out / ${size}u + ${block}); }`
+            : `${own} = weight_${weight}(m_firstOut + min(first_out + ${line}, m_out - 1u), k / ${size}u + ${block});`,
+        store: (own) => (one ? copy(own) : split('w', own)),
+      },
+      threads,
+    ),
+  ];
+  const every = (part: keyof Fill): string => fills.map((fill) => fill[part]).join('\n      ');
+  const right = (name: string, j: number): string =>
+    transposed
+      ? `subgroupMatrixLoad<${rightType}, row_major>(&${name}_w, d * ${strideW}u + part_column + ${j * side}u, ${strideW}u)`
+      : `subgroupMatrixLoad<${rightType}, col_major>(&${name}_w, (part_column + ${j * side}u) * ${strideW}u + d, ${strideW}u)`;
+  const left = (name: string, i: number): string =>
+    `subgroupMatrixLoad<${leftType}, row_major>(&${name}_x, (part_row + ${i * side}u) * ${strideX}u + d, ${strideX}u)`;
+  const add = (sum: string, a: string, b: string): string =>
+    `${sum} = subgroupMatrixMultiplyAccumulate(${a}, ${b}, ${sum});`;
+  const [down, along] = [range(ofSubgroup.rows / side), range(ofSubgroup.columns / side)];
+  return wgsl`${declareMember(family, ['start', 'firstRow', 'firstColumn', 'depth', 'firstOut', 'out'])}
+    let first_out = (group_index - m_start) * ${columns}u;
+    let begin = group.z * ${share}u;
+    let end = min(begin + ${share}u, m_depth);
+    ${every('declare')}
+    { let k = begin;
+      ${every('load')} }
+    for (var step = begin; step < end; step += ${depth}u) {
+      ${every('store')}
+      workgroupBarrier();
+      if (step + ${depth}u < end) { let k = step + ${depth}u;
+      ${every('load')} }
+      for (var d = 0u; d < ${depth}u; d += ${side}u) {
+        ${along.map((j) => `let w${j} = ${right('upper', j)}; ${one ? '' : `let v${j} = ${right('lower', j)};`}`).join('\n        ')}
+        ${down
+          .map(
+            (i) => `{ let a = ${left('upper', i)}; let b = ${left('lower', i)};
+          ${along
+            .map(
+              (j) =>
+                `${add(`upper_${i}_${j}`, 'a', `w${j}`)} ${add(`lower_${i}_${j}`, 'b', `w${j}`)} ${one ? '' : add(`lower_${i}_${j}`, 'a', `v${j}`)}`,
+            )
+            .join('\n          ')} }`,
+          )
+          .join('\n        ')}
+      }
+      workgroupBarrier();
+    }`;
+}
+
+/** Blocks of numbers that threads bring into a tile. */
+interface Blocks {
+  readonly name: 'x' | 'w';
+  readonly lines: number;
+  /** Blocks of a line, and numbers of a block. */
+  readonly perLine: number;
+  readonly size: 4 | 8;
+  /** Halves from one line of the tile to the next. */
+  readonly stride: number;
+  readonly type: 'vec4f' | 'vec4u';
+  /** Statement: loads a block into a variable. */
+  readonly load: (own: string, line: string, block: string) => string;
+  /** Statements: stores it from place `at` of the tile. */
+  readonly store: (own: string) => string;
+}
+
+function fillBlocks(blocks: Blocks, threads: number): Fill {
+  const { name, lines, perLine, size, stride, type, load, store } = blocks;
+  return fillOf(lines * perLine, threads, (u) => {
+    const place = `(thread + ${u * threads}u)`;
+    const [line, block] = [`(${place} / ${perLine}u)`, `(${place} % ${perLine}u)`];
+    const own = `${name}_${u}`;
+    return {
+      declare: `var ${own} = ${type}();`,
+      load: load(own, line, block),
+      store: `{ let at = ${line} * ${stride}u + ${block} * ${size}u; ${store(own)} }`,
+    };
+  });
+}
+
+/** Four f32 become their two halves. */
+function split(name: 'x' | 'w', value: string): string {
+  const places = range(4).map(
+    (i) => `upper_${name}[at + ${i}u] = upper[${i}]; lower_${name}[at + ${i}u] = lower[${i}];`,
+  );
+  return `let value = ${value}; let cut = upper_part(value);
+      let upper = vec4<f16>(cut); let lower = vec4<f16>((value - cut) * 1024.0);
+      ${places.join(' ')}`;
+}
+
+/** Eight halves stay as they are. */
+function copy(words: string): string {
+  const places = range(8).map((i) => `upper_w[at + ${i}u] = ${i < 4 ? 'low' : 'high'}[${i % 4}];`);
+  return `let low = bitcast<vec4<f16>>(${words}.xy); let high = bitcast<vec4<f16>>(${words}.zw);
+      ${places.join(' ')}`;
+}
