@@ -1,8 +1,8 @@
-import { isPacked, type TensorSpec } from '@rwkv-js/tensor';
+import type { TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Kernel, Pass } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
-import { linesOf, quadReader, quadType, unpacking } from './matrix.ts';
+import { linesOf, loadQuads, loadsOf, loadType, unpacking } from './matrix.ts';
 import {
   byGroup,
   declareMember,
@@ -83,18 +83,16 @@ function tileFor({ tokens, products, inputs, capabilities }: Products): Tile | u
   )?.[1];
 }
 
+/** What weights are bound as that are read 16 bytes at a time: those of 16 bits and fewer. */
+const wholeLoads = 'array<vec4<u32>>';
+
 /** True where the adapter's matrix units take a kernel's products; f32 weights, of training, keep to f32. */
 export function takesSubgroupMatrices(all: Products): boolean {
   const { products, inputs, capabilities, faint } = all;
   return (
     capabilities.subgroupMatrices &&
     !faint &&
-    products.every(({ weight }) => {
-      const { dtype, shape } = inputs[weight]!;
-      return dtype === 'f16'
-        ? linesOf({ dtype, shape }).length % 8 === 0
-        : dtype === 'bf16' || isPacked(dtype);
-    }) &&
+    products.every(({ weight }) => loadType(inputs[weight]!) === wholeLoads) &&
     tileFor(all) !== undefined
   );
 }
@@ -123,8 +121,7 @@ export function subgroupMatrixProduct(all: Products): Kernel {
   const families = familiesOf(products, ({ out }) => Math.ceil(out / columns));
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
-    const type = inputs[weight]!.dtype === 'f16' ? 'array<vec4<u32>>' : quadType(inputs[weight]!);
-    if (type) types[weight] = type;
+    types[weight] = wholeLoads;
     if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
   }
   const groups = families.at(-1)!.end * Math.ceil(tokens / rows);
@@ -157,7 +154,7 @@ fn upper_part(value: vec4f) -> vec4f {
   let cut = bitcast<vec4f>(bitcast<vec4u>(value) & vec4u(0xffffe000u));
   return select(vec4f(), cut, abs(value) >= vec4f(0x1p-14));
 }
-${[...new Set(products.map(({ weight }) => weight))].map((weight) => weightReader(`weight_${weight}`, args.inputs[weight]!)).join('\n')}
+${[...new Set(products.map(({ weight }) => weight))].map((weight) => loadsOf(`weight_${weight}`, args.inputs[weight]!).module).join('\n')}
 ${rowReaders(products, args.inputs)}
 ${putter(end, products[0]!.store(args), args.scratch)}`,
       main: wgsl`
@@ -167,7 +164,7 @@ ${putter(end, products[0]!.store(args), args.scratch)}`,
   let part_row = (subgroup / ${perRow}u) * ${ofSubgroup.rows}u;
   let part_column = (subgroup % ${perRow}u) * ${ofSubgroup.columns}u;
   let group_index = group.x;
-  ${byGroup(families, (family) => body(family, tile, all, stepsOfSlice * depth, threads))}
+  ${byGroup(families, (family) => body(family, args.inputs, tile, { share: stepsOfSlice * depth, threads, tokens }))}
   var base = 0u;
   var out = 0u;
   var first_out = 0u;
@@ -208,63 +205,56 @@ const resultType = `subgroup_matrix_result<f32, ${side}, ${side}>`;
 const leftType = `subgroup_matrix_left<f16, ${side}, ${side}>`;
 const rightType = `subgroup_matrix_right<f16, ${side}, ${side}>`;
 
-/** `fn NAME(line, eight) -> vec4u` of an f16 matrix, and `fn NAME(line, quad) -> vec4f` of others. */
-function weightReader(name: string, weight: Argument): string {
-  if (weight.spec.dtype !== 'f16') return quadReader(name, weight);
-  const eights = linesOf(weight.spec).length / 8;
-  return wgsl`
-fn ${name}(line: u32, eight: u32) -> vec4u {
-  if (eight >= ${eights}u) { return vec4u(); }
-  return ${weight.name}[line * ${eights}u + eight];
-}`;
-}
-
 /**
  * What is loaded for a step waits in registers while the step before it is multiplied, so that neither the
  * memory nor the units stand still.
  */
 function body(
   family: Family,
+  inputs: readonly Argument[],
   { rows, columns, depth, ofSubgroup }: Tile,
-  { inputs, tokens }: Products,
-  share: number,
-  threads: number,
+  { share, threads, tokens }: { share: number; threads: number; tokens: number },
 ): string {
-  const { weight, x, transposed } = family;
+  const { x, transposed } = family;
   const act = family.members[0]!.activation ?? ((value: string) => value);
-  const one = halvesOf(inputs[weight]!) === 1;
+  const weight = inputs[family.weight]!;
+  const one = halvesOf(weight.spec) === 1;
   const [strideX, strideW] = [depth + gap, (transposed ? columns : depth) + gap];
-  const size = one ? 8 : 4;
+  const { load, quad, scale } = loadsOf(`weight_${family.weight}`, weight);
+  const size = 4 * loadQuads(weight.spec);
+  const loads = linesOf(weight.spec).length / size;
   const fills = [
+    fillBlocks(threads, 'x', { lines: rows, length: depth, size: 4, stride: strideX }, (own) => ({
+      declare: `var ${own} = vec4f();`,
+      load: (line, block) =>
+        `${own} = ${act(`quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + k + 4u * ${block})`, 'vec4f')};`,
+      store: split('x', `0.0625 * ${own}`, 'at'),
+    })),
     fillBlocks(
-      {
-        name: 'x',
-        lines: rows,
-        perLine: depth / 4,
-        size: 4,
-        stride: strideX,
-        type: 'vec4f',
-        load: (own, line, quad) =>
-          `${own} = ${act(`quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + k + 4u * ${quad})`, 'vec4f')};`,
-        store: (own) => split('x', `0.0625 * ${own}`),
-      },
       threads,
-    ),
-    fillBlocks(
+      'w',
       {
-        name: 'w',
         lines: transposed ? depth : columns,
-        perLine: (transposed ? columns : depth) / size,
+        length: transposed ? columns : depth,
         size,
         stride: strideW,
-        type: one ? 'vec4u' : 'vec4f',
-        load: (own, line, block) =>
-          transposed
-            ? `${own} = vec4${one ? 'u' : 'f'}(); if (k + ${line} < m_depth) { ${own} = weight_${weight}(m_firstOut + k + ${line}, first_out / ${size}u + ${block}); }`
-            : `${own} = weight_${weight}(m_firstOut + min(first_out + ${line}, m_out - 1u), k / ${size}u + ${block});`,
-        store: (own) => (one ? copy(own) : split('w', own)),
       },
-      threads,
+      (own) => ({
+        declare: `var ${own} = vec4u();${scale ? ` var scale_${own} = 0.0;` : ''}`,
+        load: (line, block) => `${own} = vec4u();
+        let at_${own} = ${transposed ? 'first_out' : 'k'} / ${size}u + ${block};
+        if (at_${own} < ${loads}u${transposed ? ` && k + ${line} < m_depth` : ''}) {
+          let line = m_firstOut + ${transposed ? `k + ${line}` : `min(first_out + ${line}, m_out - 1u)`};
+          ${own} = ${load('line', `at_${own}`)};${scale ? ` scale_${own} = ${scale('line', `at_${own}`)};` : ''}
+        }`,
+        store: one
+          ? copy(own)
+          : range(size / 4)
+              .map((i) =>
+                split('w', `${scale ? `scale_${own} * ` : ''}${quad(own, i)}`, `at + ${4 * i}u`),
+              )
+              .join('\n      '),
+      }),
     ),
   ];
   const every = (part: keyof Fill): string => fills.map((fill) => fill[part]).join('\n      ');
@@ -307,44 +297,50 @@ function body(
     }`;
 }
 
-/** Blocks of numbers that threads bring into a tile. */
-interface Blocks {
-  readonly name: 'x' | 'w';
+/** Lines of a tile, and how many of a line's numbers a thread brings at once. */
+interface Lines {
   readonly lines: number;
-  /** Blocks of a line, and numbers of a block. */
-  readonly perLine: number;
-  readonly size: 4 | 8;
-  /** Halves from one line of the tile to the next. */
+  readonly length: number;
+  readonly size: number;
+  /** Halves from one line to the next. */
   readonly stride: number;
-  readonly type: 'vec4f' | 'vec4u';
-  /** Statement: loads a block into a variable. */
-  readonly load: (own: string, line: string, block: string) => string;
-  /** Statements: stores it from place `at` of the tile. */
-  readonly store: (own: string) => string;
 }
 
-function fillBlocks(blocks: Blocks, threads: number): Fill {
-  const { name, lines, perLine, size, stride, type, load, store } = blocks;
+/** How a block of numbers is brought: in the text, `own` is the thread's, `at` its place in the tile. */
+type Block = (own: string) => {
+  readonly declare: string;
+  readonly load: (line: string, block: string) => string;
+  readonly store: string;
+};
+
+function fillBlocks(
+  threads: number,
+  name: 'x' | 'w',
+  { lines, length, size, stride }: Lines,
+  blockOf: Block,
+): Fill {
+  const perLine = length / size;
   return fillOf(lines * perLine, threads, (u) => {
     const place = `(thread + ${u * threads}u)`;
     const [line, block] = [`(${place} / ${perLine}u)`, `(${place} % ${perLine}u)`];
-    const own = `${name}_${u}`;
+    const { declare, load, store } = blockOf(`${name}_${u}`);
     return {
-      declare: `var ${own} = ${type}();`,
-      load: load(own, line, block),
-      store: `{ let at = ${line} * ${stride}u + ${block} * ${size}u; ${store(own)} }`,
+      declare,
+      load: load(line, block),
+      store: `{ let at = ${line} * ${stride}u + ${block} * ${size}u; ${store} }`,
     };
   });
 }
 
 /** Four f32 become their two halves. */
-function split(name: 'x' | 'w', value: string): string {
+function split(name: 'x' | 'w', value: string, at: string): string {
   const places = range(4).map(
-    (i) => `upper_${name}[at + ${i}u] = upper[${i}]; lower_${name}[at + ${i}u] = lower[${i}];`,
+    (i) =>
+      `upper_${name}[${at} + ${i}u] = upper[${i}]; lower_${name}[${at} + ${i}u] = lower[${i}];`,
   );
-  return `let value = ${value}; let cut = upper_part(value);
+  return `{ let value = ${value}; let cut = upper_part(value);
       let upper = vec4<f16>(cut); let lower = vec4<f16>((value - cut) * 1024.0);
-      ${places.join(' ')}`;
+      ${places.join(' ')} }`;
 }
 
 /** Eight halves stay as they are. */
