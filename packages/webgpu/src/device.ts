@@ -65,6 +65,8 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   readonly #shared = new Map<string, GPUBuffer>();
   #lose!: (error: DeviceError) => void;
   #error: DeviceError | undefined;
+  /** Copies that wait for what comes next: handing over takes longer than a copy, and they come in crowds. */
+  #copies: GPUCommandEncoder | undefined;
   /** True from a run until something was read: the adapter has work. */
   #isBusy = false;
   /** The executable that ran last, and the same where it ran twice on end: it will run again. */
@@ -178,6 +180,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
 
   /** The rows of a matrix that lies by columns, in a buffer that the caller destroys. */
   #rowsOf(spec: TensorSpec, source: GPUBuffer): GPUBuffer {
+    this.handOver();
     const rows = this.createBuffer(boundBytes(spec), 'rows');
     transposeBetween(this, specInMemory(spec, columns), { source, target: rows });
     return rows;
@@ -193,14 +196,14 @@ export class WebGpuDevice implements Device, WebGpuQueue {
           `${formatSpec(to.spec)} ${to.layout}: both must have one dtype and layout, and one shape where that is not row-major`,
       );
     }
-    this.run(() => {
+    this.#attempt(() => {
       const { size } = source;
       const bytes = Math.ceil((source.count * size) / 4) * 4;
       if (bytes === 0) return;
-      const encoder = this.gpu.createCommandEncoder();
       // WebGPU copies between different buffers only.
       const between =
         source.buffer === target.buffer ? this.shared('scratch', bytes, 'copy') : undefined;
+      const encoder = (this.#copies ??= this.gpu.createCommandEncoder());
       encoder.copyBufferToBuffer(
         source.buffer,
         source.start * size,
@@ -211,7 +214,6 @@ export class WebGpuDevice implements Device, WebGpuQueue {
       if (between) {
         encoder.copyBufferToBuffer(between, 0, target.buffer, target.start * size, bytes);
       }
-      this.gpu.queue.submit([encoder.finish()]);
     });
   }
 
@@ -279,6 +281,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   shared(purpose: 'arena' | 'scratch', bytes: number, label: string): GPUBuffer {
     const known = this.#shared.get(purpose);
     if (known && known.size >= bytes) return known;
+    this.handOver();
     const size = Math.min(Math.ceil(bytes / 256) * 256, this.gpu.limits.maxBufferSize);
     const buffer = this.createBuffer(size, `${purpose} of ${label}`);
     this.#shared.set(purpose, buffer);
@@ -287,6 +290,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   }
 
   async readBytes(parts: readonly BufferPart[]): Promise<readonly Uint8Array[]> {
+    this.run(() => undefined);
     this.settle();
     const total = parts.reduce((sum, part) => sum + part.byteLength, 0);
     if (total === 0) return parts.map(() => new Uint8Array(0));
@@ -332,6 +336,21 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   }
 
   run(work: () => void): void {
+    this.#attempt(() => {
+      this.handOver();
+      work();
+    });
+  }
+
+  /** Hands over the copies that wait. */
+  handOver(): void {
+    const copies = this.#copies;
+    this.#copies = undefined;
+    if (copies && !this.#error) this.gpu.queue.submit([copies.finish()]);
+  }
+
+  /** Does something now; the first error sticks and later work is not begun. */
+  #attempt(work: () => void): void {
     if (this.#error) return;
     try {
       work();

@@ -4,6 +4,8 @@ import { UsageError, type DeviceTensor, type TensorSpec } from '@rwkv-js/tensor'
 export interface TensorOwner {
   /** Its tensors that were not disposed. */
   readonly tensors: Set<WebGpuTensor>;
+  /** Hands copies that wait to the adapter: of a buffer that is destroyed, they would be none. */
+  handOver(): void;
 }
 
 /** A tensor in the memory of an adapter. */
@@ -42,8 +44,10 @@ export class WebGpuTensor implements DeviceTensor {
   }
 
   dispose(): void {
-    // What is queued keeps the memory until it has run.
-    this.#buffer?.destroy();
+    if (!this.#buffer) return;
+    // What was handed over keeps the memory until it has run.
+    this.#owner.handOver();
+    this.#buffer.destroy();
     this.#buffer = undefined;
     this.#owner.tensors.delete(this);
   }
