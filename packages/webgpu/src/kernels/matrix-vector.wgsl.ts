@@ -184,7 +184,7 @@ function floats(
     .join(' ')}
       for (var c = thread; c < ${loadCount(weight)}u; c += ${threads}u) {
         ${lines.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n        ')}
-        ${scale ? lines.map((r) => `let s${r} = ${scale(`line${r}`, 'c')};`).join('\n        ') : ''}
+        ${scale ? lines.map((r) => `let s${r} = ${scale.of(`line${r}`, 'c')};`).join('\n        ') : ''}
         ${range(tokens)
           .map(
             (t) => `{
@@ -220,7 +220,7 @@ function integers(
     .join(' ')}
       for (var c = thread; c < ${loadCount(weight)}u; c += ${threads}u) {
         ${lines.map((r) => `let w${r} = ${load(`line${r}`, 'c')};`).join('\n        ')}
-        ${lines.map((r) => `let s${r} = ${scale!(`line${r}`, 'c')}${unit};`).join('\n        ')}
+        ${lines.map((r) => `let s${r} = ${scale!.of(`line${r}`, 'c')}${unit};`).join('\n        ')}
         ${
           bits === 8
             ? ''

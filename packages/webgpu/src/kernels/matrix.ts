@@ -94,7 +94,7 @@ ${head}
 }`;
   }
   if (isPacked(dtype)) {
-    const scale = halfWord(x, dtype, `(line * ${chunks / 4}u + chunk / 4u)`);
+    const scale = scaleOf(x, dtype, `(line * ${chunks / 4}u + chunk / 4u)`);
     return dtype.bits === 8
       ? wgsl`
 ${head}
@@ -147,8 +147,14 @@ export interface Loads {
   readonly load: (line: string, load: string) => string;
   /** Expression: four of its numbers, in their order, without the scale. */
   readonly quad: (loaded: string, i: number) => string;
-  /** Expression: what the numbers of a load are multiplied with, where they are packed. */
-  readonly scale?: (line: string, load: string) => string;
+  /** What the numbers of a load are multiplied with, where they are packed. */
+  readonly scale?: {
+    /** Expression: the scale of a load. */
+    readonly of: (line: string, load: string) => string;
+    /** Expressions: the word that it lies in, and the scale from that word, for whoever has time between. */
+    readonly word: (line: string, load: string) => string;
+    readonly from: (word: string, line: string, load: string) => string;
+  };
 }
 
 /** The loads of an argument that is bound as {@link loadType} says. Numbers past a line's end are zeros. */
@@ -176,15 +182,22 @@ export function loadsOf(name: string, x: Argument): Loads {
       quad: (loaded, i) => `${wide}(${loaded}.${i === 0 ? 'xy' : 'zw'})`,
     };
   }
+  const [word, bits] = halfWord(x, dtype, dtype.bits === 8 ? '(at >> 1u)' : 'at');
   return {
     ...plain,
     module: wgsl`
-fn ${name}_scale(at: u32) -> f32 { return ${halfWord(x, dtype, dtype.bits === 8 ? '(at >> 1u)' : 'at')}; }`,
+fn ${name}_scale_word(at: u32) -> u32 { return ${word}; }
+fn ${name}_scale_from(word: u32, at: u32) -> f32 { return ${bits('word')}; }`,
     quad: (loaded, i) =>
       dtype.bits === 8
         ? `signed_bytes(${loaded}[${i}])`
         : `${i < 4 ? 'low' : 'high'}_quants(${loaded}[${i % 4}])`,
-    scale: (line, load) => `${name}_scale(${place(line, load)})`,
+    scale: {
+      of: (line, load) =>
+        `${name}_scale_from(${name}_scale_word(${place(line, load)}), ${place(line, load)})`,
+      word: (line, load) => `${name}_scale_word(${place(line, load)})`,
+      from: (loaded, line, load) => `${name}_scale_from(${loaded}, ${place(line, load)})`,
+    },
   };
 }
 
@@ -198,7 +211,7 @@ export function quadReader(name: string, x: Argument): string {
   const head = `fn ${name}(line: u32, quad: u32) -> vec4f {`;
   if (isPacked(dtype) && dtype.scale === 'f16') {
     const quads = length / 4;
-    const scale = halfWord(x, dtype, `(line * ${quads / 8}u + quad / 8u)`);
+    const scale = scaleOf(x, dtype, `(line * ${quads / 8}u + quad / 8u)`);
     return wgsl`
 ${head}
   if (quad >= ${quads}u) { return vec4f(); }
@@ -238,15 +251,25 @@ function lineAt(spec: TensorSpec): (line: string, i: string) => string {
     : (line, i) => `${line} * ${columns}u + ${i}`;
 }
 
-/** The scale of a block, by its place among the scales. */
-function halfWord(x: Argument, dtype: PackedDType, block: string): string {
+/** The word that has a block's scale, by its place among the scales, and the scale from that word. */
+function halfWord(
+  x: Argument,
+  dtype: PackedDType,
+  block: string,
+): readonly [word: string, scale: (word: string) => string] {
   const firstWord = packedForm({ dtype, shape: x.spec.shape }).quantBytes / 4;
-  const word = `(${firstWord}u + (${block} >> 1u))`;
-  const load =
+  const at = `(${firstWord}u + (${block} >> 1u))`;
+  const word =
     x.type === 'array<vec4<u32>>'
-      ? `${x.name}[${word} >> 2u][${word} & 3u]`
+      ? `${x.name}[${at} >> 2u][${at} & 3u]`
       : x.type === 'array<vec2<u32>>'
-        ? `${x.name}[${word} >> 1u][${word} & 1u]`
-        : `${x.name}[${word}]`;
-  return `unpack2x16float(${load} >> (16u * (${block} & 1u))).x`;
+        ? `${x.name}[${at} >> 1u][${at} & 1u]`
+        : `${x.name}[${at}]`;
+  return [word, (loaded) => `unpack2x16float(${loaded} >> (16u * (${block} & 1u))).x`];
+}
+
+/** The scale of a block, by its place among the scales. */
+function scaleOf(x: Argument, dtype: PackedDType, block: string): string {
+  const [word, scale] = halfWord(x, dtype, block);
+  return scale(word);
 }

@@ -1,4 +1,4 @@
-import type { TensorSpec } from '@rwkv-js/tensor';
+import { isPacked, type TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Kernel, Pass } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
@@ -86,6 +86,9 @@ function tileFor({ tokens, products, inputs, capabilities }: Products): Tile | u
 /** What weights are bound as that are read 16 bytes at a time: those of 16 bits and fewer. */
 const wholeLoads = 'array<vec4<u32>>';
 
+/** What x is bound as where its quads are. */
+const quads = 'array<vec4<f32>>';
+
 /** True where the adapter's matrix units take a kernel's products; f32 weights, of training, keep to f32. */
 export function takesSubgroupMatrices(all: Products): boolean {
   const { products, inputs, capabilities, faint } = all;
@@ -98,7 +101,7 @@ export function takesSubgroupMatrices(all: Products): boolean {
 }
 
 /** Threads that keep a large accelerator busy, each with much to do. */
-const enoughThreads = 40960;
+const enoughThreads = 32768;
 
 /**
  * Many rows of x [tokens, in] with a weight [out, in] or, transposed, [in, out], on an accelerator's matrix
@@ -107,8 +110,9 @@ const enoughThreads = 40960;
  * The result is that of f32 but for its order. A number of x is the sum of two halves, of which the lower is
  * kept 1024 times as large, and so is one of a weight that is no f16; products of two lower parts are left
  * out. x is taken 16 times as small, so that what passes 65504, the largest half, has its place too: 22 bits
- * are kept of what lies between 2⁻¹⁰ and 2²⁰, and of what is below all that an f32 near 1 has. (The splitting
- * follows Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
+ * are kept of what lies between 2⁻¹⁰ and 2²⁰, and what is smaller is off by 2⁻²² at most. Weights that are
+ * split are taken 16 times as large, as theirs are small: below 4096. (The splitting follows Ootomo and
+ * Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
  */
 export function subgroupMatrixProduct(all: Products): Kernel {
   const { products, inputs, tokens } = all;
@@ -122,7 +126,7 @@ export function subgroupMatrixProduct(all: Products): Kernel {
   const types: Record<number, string> = {};
   for (const { x, weight } of products) {
     types[weight] = wholeLoads;
-    if (readsQuads(all, x)) types[x] = 'array<vec4<f32>>';
+    if (readsQuads(all, x)) types[x] = quads;
   }
   const groups = families.at(-1)!.end * Math.ceil(tokens / rows);
   const steps = Math.ceil(Math.max(...products.map((product) => product.depth)) / depth);
@@ -149,13 +153,16 @@ var<workgroup> upper_w: array<f16, ${sizeOfWeightTile(columns, depth)}>;
 ${two ? `var<workgroup> lower_w: array<f16, ${sizeOfWeightTile(columns, depth)}>;` : ''}
 var<workgroup> results: array<f32, ${subgroups * side * side}>;
 // What a half holds of each number, cut off by its bits: a driver may take a number that was made a half
-// and an f32 again for itself. All of a number that is too small for a half is left to the lower part.
+// and an f32 again for itself.
+fn cut_off(value: vec4f) -> vec4f {
+  return bitcast<vec4f>(bitcast<vec4u>(value) & vec4u(0xffffe000u));
+}
+// The same, but for numbers that are too small for a half: all of them is left to the lower part.
 fn upper_part(value: vec4f) -> vec4f {
-  let cut = bitcast<vec4f>(bitcast<vec4u>(value) & vec4u(0xffffe000u));
-  return select(vec4f(), cut, abs(value) >= vec4f(0x1p-14));
+  return select(vec4f(), cut_off(value), abs(value) >= vec4f(0x1p-14));
 }
 ${[...new Set(products.map(({ weight }) => weight))].map((weight) => loadsOf(`weight_${weight}`, args.inputs[weight]!).module).join('\n')}
-${rowReaders(products, args.inputs)}
+${rowReaders(products, args.inputs, true)}
 ${putter(end, products[0]!.store(args), args.scratch)}`,
       main: wgsl`
   ${eachPart((i, j) => `var upper_${i}_${j}: ${resultType}; var lower_${i}_${j}: ${resultType};`)}
@@ -164,6 +171,8 @@ ${putter(end, products[0]!.store(args), args.scratch)}`,
   let part_row = (subgroup / ${perRow}u) * ${ofSubgroup.rows}u;
   let part_column = (subgroup % ${perRow}u) * ${ofSubgroup.columns}u;
   let group_index = group.x;
+  // x is taken 16 times as small; weights that are split make up for it.
+  var factor = 1.0;
   ${byGroup(families, (family) => body(family, args.inputs, tile, { share: stepsOfSlice * depth, threads, tokens }))}
   var base = 0u;
   var out = 0u;
@@ -190,7 +199,7 @@ ${putter(end, products[0]!.store(args), args.scratch)}`,
     ${cells
       .map(
         (cell) =>
-          `put(group.z, base, out, t + ${i * side + cell * lines}u, o + ${j * side}u, 16.0 * (u${cell} + ${at(cell)} / 1024.0));`,
+          `put(group.z, base, out, t + ${i * side + cell * lines}u, o + ${j * side}u, factor * (u${cell} + ${at(cell)} / 1024.0));`,
       )
       .join('\n    ')}
     workgroupBarrier();
@@ -207,7 +216,8 @@ const rightType = `subgroup_matrix_right<f16, ${side}, ${side}>`;
 
 /**
  * What is loaded for a step waits in registers while the step before it is multiplied, so that neither the
- * memory nor the units stand still.
+ * memory nor the units stand still. Nothing is done to it until then, not even a choice: whoever looks at a
+ * number waits for it. So places past the depth are clamped to what is there, and x is 0 where it is stored.
  */
 function body(
   family: Family,
@@ -215,20 +225,37 @@ function body(
   { rows, columns, depth, ofSubgroup }: Tile,
   { share, threads, tokens }: { share: number; threads: number; tokens: number },
 ): string {
-  const { x, transposed } = family;
-  const act = family.members[0]!.activation ?? ((value: string) => value);
+  const { x, transposed, members } = family;
+  const act = members[0]!.activation ?? ((value: string) => value);
+  const whole = members.every((member) => member.depth % depth === 0);
   const weight = inputs[family.weight]!;
   const one = halvesOf(weight.spec) === 1;
   const [strideX, strideW] = [depth + gap, (transposed ? columns : depth) + gap];
   const { load, quad, scale } = loadsOf(`weight_${family.weight}`, weight);
   const size = 4 * loadQuads(weight.spec);
   const loads = linesOf(weight.spec).length / size;
+  const width = inputs[x]!.spec.shape.at(-1)!;
+  const inQuads = inputs[x]!.type === quads || isPacked(inputs[x]!.spec.dtype);
+  const columnOf = (block: string): string => `m_firstColumn + k + 4u * ${block}`;
+  const kept = (value: string, block: string): string =>
+    whole
+      ? value
+      : `select(vec4f(), ${value}, vec4u(k + 4u * ${block}) + vec4u(0u, 1u, 2u, 3u) < vec4u(m_depth))`;
+  const lineOf = (line: string): string => {
+    if (!transposed) return `m_firstOut + min(first_out + ${line}, m_out - 1u)`;
+    return `m_firstOut + ${whole ? `k + ${line}` : `min(k + ${line}, m_depth - 1u)`}`;
+  };
+  const loadOf = (block: string): string => {
+    const at = `${transposed ? 'first_out' : 'k'} / ${size}u + ${block}`;
+    return whole && !transposed ? at : `min(${at}, ${loads - 1}u)`;
+  };
   const fills = [
     fillBlocks(threads, 'x', { lines: rows, length: depth, size: 4, stride: strideX }, (own) => ({
       declare: `var ${own} = vec4f();`,
       load: (line, block) =>
-        `${own} = ${act(`quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), m_firstColumn + k + 4u * ${block})`, 'vec4f')};`,
-      store: split('x', `0.0625 * ${own}`, 'at'),
+        `${own} = quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), ${inQuads && !whole ? `min(${columnOf(block)}, ${width - 4}u)` : columnOf(block)});`,
+      store: (_, block) =>
+        split('x', `0.0625 * ${kept(act(own, 'vec4f'), block)}`, 'upper_part(value)', 'at'),
     })),
     fillBlocks(
       threads,
@@ -240,20 +267,19 @@ function body(
         stride: strideW,
       },
       (own) => ({
-        declare: `var ${own} = vec4u();${scale ? ` var scale_${own} = 0.0;` : ''}`,
-        load: (line, block) => `${own} = vec4u();
-        let at_${own} = ${transposed ? 'first_out' : 'k'} / ${size}u + ${block};
-        if (at_${own} < ${loads}u${transposed ? ` && k + ${line} < m_depth` : ''}) {
-          let line = m_firstOut + ${transposed ? `k + ${line}` : `min(first_out + ${line}, m_out - 1u)`};
-          ${own} = ${load('line', `at_${own}`)};${scale ? ` scale_${own} = ${scale('line', `at_${own}`)};` : ''}
-        }`,
-        store: one
-          ? copy(own)
-          : range(size / 4)
-              .map((i) =>
-                split('w', `${scale ? `scale_${own} * ` : ''}${quad(own, i)}`, `at + ${4 * i}u`),
-              )
-              .join('\n      '),
+        declare: `var ${own} = vec4u();${scale ? ` var scale_${own} = 0u;` : ''}`,
+        load: (line, block) =>
+          `let line = ${lineOf(line)}; let load_at = ${loadOf(block)}; ${own} = ${load('line', 'load_at')};${scale ? ` scale_${own} = ${scale.word('line', 'load_at')};` : ''}`,
+        store: (line, block) => {
+          if (one) return copy(own);
+          const head = scale
+            ? `let line = ${lineOf(line)}; let load_at = ${loadOf(block)}; let scale = 16.0 * ${scale.from(`scale_${own}`, 'line', 'load_at')};`
+            : 'let scale = 16.0;';
+          const parts = range(size / 4).map((i) =>
+            split('w', `scale * ${quad(own, i)}`, 'cut_off(value)', `at + ${4 * i}u`),
+          );
+          return [head, ...parts].join('\n      ');
+        },
       }),
     ),
   ];
@@ -271,11 +297,13 @@ function body(
     let first_out = (group_index - m_start) * ${columns}u;
     let begin = group.z * ${share}u;
     let end = min(begin + ${share}u, m_depth);
+    ${one ? 'factor = 16.0;' : ''}
     ${every('declare')}
-    { let k = begin;
+    if (begin < end) { let k = begin;
       ${every('load')} }
     for (var step = begin; step < end; step += ${depth}u) {
-      ${every('store')}
+      { let k = step;
+      ${every('store')} }
       workgroupBarrier();
       if (step + ${depth}u < end) { let k = step + ${depth}u;
       ${every('load')} }
@@ -310,7 +338,7 @@ interface Lines {
 type Block = (own: string) => {
   readonly declare: string;
   readonly load: (line: string, block: string) => string;
-  readonly store: string;
+  readonly store: (line: string, block: string) => string;
 };
 
 function fillBlocks(
@@ -326,19 +354,19 @@ function fillBlocks(
     const { declare, load, store } = blockOf(`${name}_${u}`);
     return {
       declare,
-      load: load(line, block),
-      store: `{ let at = ${line} * ${stride}u + ${block} * ${size}u; ${store} }`,
+      load: `{ ${load(line, block)} }`,
+      store: `{ let at = ${line} * ${stride}u + ${block} * ${size}u; ${store(line, block)} }`,
     };
   });
 }
 
 /** Four f32 become their two halves. */
-function split(name: 'x' | 'w', value: string, at: string): string {
+function split(name: 'x' | 'w', value: string, upper: string, at: string): string {
   const places = range(4).map(
     (i) =>
       `upper_${name}[${at} + ${i}u] = upper[${i}]; lower_${name}[${at} + ${i}u] = lower[${i}];`,
   );
-  return `{ let value = ${value}; let cut = upper_part(value);
+  return `{ let value = ${value}; let cut = ${upper};
       let upper = vec4<f16>(cut); let lower = vec4<f16>((value - cut) * 1024.0);
       ${places.join(' ')} }`;
 }

@@ -116,7 +116,7 @@ ${rowSum(threads, quads, shuffles)}`,
           return wgsl`let line_${f}_${u} = ${line};
   let w_${f}_${u} = ${loadsOfUp.load(`(${start}u + line_${f}_${u})`, 'load')};${
     loadsOfUp.scale
-      ? ` let s_${f}_${u} = ${loadsOfUp.scale(`(${start}u + line_${f}_${u})`, 'load')};`
+      ? ` let s_${f}_${u} = ${loadsOfUp.scale.of(`(${start}u + line_${f}_${u})`, 'load')};`
       : ''
   }
   let x_${f}_${u} = ${whole ? x : `select(0.0, ${x}, behind + ${u * deep}u < ${rank}u)`}${loadsOfUp.scale ? ` * s_${f}_${u}` : ''};`;

@@ -296,7 +296,7 @@ function linesOfProduct(
           )
           .join('\n        ')}
         ${lines.map((u) => `let w${u} = ${load(`line${u}`, 'load_at')};`).join(' ')}
-        ${scale ? lines.map((u) => `let s${u} = ${scale(`line${u}`, 'load_at')};`).join(' ') : ''}
+        ${scale ? lines.map((u) => `let s${u} = ${scale.of(`line${u}`, 'load_at')};`).join(' ') : ''}
         ${lines
           .map((u) =>
             all
