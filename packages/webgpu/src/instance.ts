@@ -4,20 +4,22 @@ import { DeviceError } from '@rwkv-js/tensor';
 /** Where Dawn's instances are kept: collecting one kills the process while a device of it lives. */
 const keeper = globalThis as { rwkvWebGpu?: Map<string, GPU> };
 
-const featureFlag = 'enable-dawn-features=';
+const enabling = 'enable-dawn-features=';
 
 /**
  * What Node asks of Dawn besides: halves and their matrices on drivers of NVIDIA, which Dawn keeps back as
  * they are no standard yet, and no clamping of every index, which takes a tenth of the speed: the shaders are
- * all our own, and a test shows that none leaves its buffers (docs/decisions/0025-unclamped-shaders.md).
+ * all our own, and a test shows that none leaves its buffers (docs/decisions/0025-what-node-asks-of-dawn.md).
  */
 const nodeFeatures = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', 'disable_robustness'];
 
-/** Flags of Dawn with those that Node asks for. */
+/** Flags of Dawn with those that Node asks for, but for what they themselves switch off. */
 function withNodeFeatures(flags: readonly string[]): string[] {
-  const asked = flags.filter((flag) => flag.startsWith(featureFlag));
-  const features = [nodeFeatures.join(), ...asked.map((flag) => flag.slice(featureFlag.length))];
-  return [...flags.filter((flag) => !asked.includes(flag)), `${featureFlag}${features.join()}`];
+  const named = (prefix: string): string[] =>
+    flags.flatMap((flag) => (flag.startsWith(prefix) ? flag.slice(prefix.length).split(',') : []));
+  const off = named('disable-dawn-features=');
+  const on = [...nodeFeatures, ...named(enabling)].filter((feature) => !off.includes(feature));
+  return [...flags.filter((flag) => !flag.startsWith(enabling)), `${enabling}${on.join()}`];
 }
 
 /**
