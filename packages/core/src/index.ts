@@ -26,7 +26,7 @@ export { l2Normalize } from './ops/l2-normalize.ts';
 export { l2NormalizeBackward } from './ops/l2-normalize-backward.ts';
 export { layerNorm } from './ops/layer-norm.ts';
 export { lerp } from './ops/lerp.ts';
-export { linear } from './ops/linear.ts';
+export { linear, type LinearOptions } from './ops/linear.ts';
 export { logSumExp } from './ops/log-sum-exp.ts';
 export { multiply } from './ops/multiply.ts';
 export { negate } from './ops/negate.ts';

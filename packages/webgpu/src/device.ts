@@ -253,6 +253,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
 
   async #dispose(): Promise<void> {
     this.#disposed = true;
+    this.handOver();
     if (!this.#error) await this.gpu.queue.onSubmittedWorkDone().catch(() => undefined);
     for (const executable of this.executables) executable.dispose();
     for (const tensor of this.tensors) tensor.dispose();
@@ -290,7 +291,7 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   }
 
   async readBytes(parts: readonly BufferPart[]): Promise<readonly Uint8Array[]> {
-    this.run(() => undefined);
+    this.handOver();
     this.settle();
     const total = parts.reduce((sum, part) => sum + part.byteLength, 0);
     if (total === 0) return parts.map(() => new Uint8Array(0));
@@ -336,17 +337,14 @@ export class WebGpuDevice implements Device, WebGpuQueue {
   }
 
   run(work: () => void): void {
-    this.#attempt(() => {
-      this.handOver();
-      work();
-    });
+    this.handOver();
+    this.#attempt(work);
   }
 
-  /** Hands over the copies that wait. */
   handOver(): void {
     const copies = this.#copies;
     this.#copies = undefined;
-    if (copies && !this.#error) this.gpu.queue.submit([copies.finish()]);
+    if (copies) this.#attempt(() => this.gpu.queue.submit([copies.finish()]));
   }
 
   /** Does something now; the first error sticks and later work is not begun. */

@@ -3,7 +3,7 @@ import { describeConformance } from '@rwkv-js/testing';
 import { describeOn, isSlow, openForTests } from '../test/adapter.ts';
 import type { Capabilities } from './kernel.ts';
 
-/** What every adapter offers. No kernel counts on 16-bit floats, so there is no such thing to go without. */
+/** What every adapter offers. */
 const least: Partial<Capabilities> = {
   subgroups: false,
   narrowestSubgroup: 0,

@@ -77,13 +77,13 @@ export async function openRestricted(
   const capabilities: Capabilities = {
     subgroups,
     narrowestSubgroup: subgroups ? (adapter.info.subgroupMinSize ?? 4) : 0,
-    subgroupMatrices: subgroupMatrices && matrixFeatures.every((one) => device.features.has(one)),
     integerDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
     threads: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     bindings: limits.maxStorageBuffersPerShaderStage,
     largestBinding: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
     ...restricted,
+    subgroupMatrices: subgroupMatrices && matrixFeatures.every((one) => device.features.has(one)),
   };
   const opened = new WebGpuDevice({
     gpu: device,
@@ -97,11 +97,9 @@ export async function openRestricted(
     await checkKnownAnswer(opened);
   } catch (error) {
     await opened.dispose();
-    // Matrices of subgroups are no standard yet, and an adapter that has them wrong does well without.
-    if (capabilities.subgroupMatrices) {
-      return openRestricted(options, { ...restricted, subgroupMatrices: false });
-    }
-    throw error;
+    if (!capabilities.subgroupMatrices) throw error;
+    // Matrices of subgroups are no standard yet, and an adapter that fails with them does well without.
+    return openRestricted(options, { ...restricted, subgroupMatrices: false });
   }
   await opened.profile?.reset();
   return opened;
@@ -122,7 +120,8 @@ interface SubgroupMatrixConfig {
 /** True for an adapter with matrices as kernels use them, in subgroups of the one size that they count on. */
 function hasSubgroupMatrices(info: GPUAdapterInfo): boolean {
   const configs =
-    (info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> }).subgroupMatrixConfigs ?? [];
+    (info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> }).subgroupMatrixConfigs ??
+    [];
   const { subgroupMinSize, subgroupMaxSize } = info;
   return (
     subgroupMinSize === subgroupThreads &&
@@ -137,11 +136,14 @@ function hasSubgroupMatrices(info: GPUAdapterInfo): boolean {
 }
 
 function describe(
-  { vendor, architecture, device, description }: GPUAdapterInfo,
+  info: GPUAdapterInfo,
   { subgroups, subgroupMatrices, largestBinding }: Capabilities,
 ): string {
+  const { vendor, architecture, device, description } = info;
+  const without = hasSubgroupMatrices(info) ? ' without their matrices' : '';
+  const matrices = subgroupMatrices ? ' with their matrices' : without;
   const name = [description || device || vendor || 'an adapter', architecture]
     .filter((part) => part !== '')
     .join(', ');
-  return `${name}; ${subgroups ? 'subgroups' : 'no subgroups'}${subgroupMatrices ? ' and their matrices' : ''}, bindings of ${Math.floor(largestBinding / 2 ** 20)} MiB`;
+  return `${name}; ${subgroups ? 'subgroups' : 'no subgroups'}${matrices}, bindings of ${Math.floor(largestBinding / 2 ** 20)} MiB`;
 }

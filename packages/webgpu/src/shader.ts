@@ -75,12 +75,9 @@ export function shaderOf(
   const builtins = [
     '@builtin(workgroup_id) group: vec3<u32>',
     '@builtin(local_invocation_index) thread: u32',
-    ...(subgroups
-      ? ['@builtin(subgroup_invocation_id) lane: u32', '@builtin(subgroup_size) lanes: u32']
-      : []),
-    ...(subgroupMatrices
-      ? ['@builtin(subgroup_invocation_id) lane: u32', '@builtin(subgroup_id) subgroup: u32']
-      : []),
+    ...(subgroups || subgroupMatrices ? ['@builtin(subgroup_invocation_id) lane: u32'] : []),
+    ...(subgroups ? ['@builtin(subgroup_size) lanes: u32'] : []),
+    ...(subgroupMatrices ? ['@builtin(subgroup_id) subgroup: u32'] : []),
   ];
   const enabled = [
     ...(subgroups || subgroupMatrices ? ['subgroups'] : []),

@@ -26,6 +26,7 @@ const ample: Capabilities = {
 const kinds: readonly (readonly [string, Capabilities])[] = [
   ['with wide subgroups', ample],
   ['with matrices of subgroups', { ...ample, subgroupMatrices: true, workgroupMemory: 49152 }],
+  ['with matrices and little memory', { ...ample, subgroupMatrices: true, workgroupMemory: 16384 }],
   ['with narrow subgroups', { ...ample, narrowestSubgroup: 4, threads: 256 }],
   [
     'with the least that WebGPU promises',

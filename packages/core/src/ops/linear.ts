@@ -17,6 +17,14 @@ import { matrix } from './shape-rules.ts';
 import { slice } from './slice.ts';
 import { transpose } from './transpose.ts';
 
+export interface LinearOptions {
+  /**
+   * True where all of x may be far below 1, as gradients are: a device may count on rows whose largest
+   * elements are about 1 where it splits numbers for its matrix units.
+   */
+  readonly faint?: boolean;
+}
+
 /**
  * Matrix product with a weight matrix as torch's `Linear` stores it: y[t, o] = Σ_i x[t, i] · W[o, i].
  *
@@ -25,7 +33,7 @@ import { transpose } from './transpose.ts';
  * alone. Where both are packed along `in`, the products within a block are exact in integers, and so
  * they are summed on every device; blocks along `out` serve rows of x with many zeros.
  */
-export const linear = defineOp<(x: Value, weight: Value) => Value>({
+export const linear = defineOp<(x: Value, weight: Value, options?: LinearOptions) => Value>({
   name: 'linear',
   arguments: ['x', 'weight'],
   infer([x, weight], _, fail) {
@@ -69,13 +77,13 @@ export const linear = defineOp<(x: Value, weight: Value) => Value>({
   },
   byRows: {
     argument: 1,
-    build: ([x, weight], parts): readonly Value[] => [
-      joined(parts.map((part) => linear(x!, slice(weight!, { axis: 0, ...part })))),
+    build: ([x, weight], parts, options): readonly Value[] => [
+      joined(parts.map((part) => linear(x!, slice(weight!, { axis: 0, ...part }), options))),
     ],
   },
   gradient: ({ inputs: [x, weight], cotangents: [y] }): readonly Value[] => [
-    linear(y!, transpose(weight!)),
-    linear(transpose(y!), transpose(x!)),
+    linear(y!, transpose(weight!), { faint: true }),
+    linear(transpose(y!), transpose(x!), { faint: true }),
   ],
   operations: ([x, weight]) => 2 * x!.shape[0]! * elementCount(weight!.shape),
 });

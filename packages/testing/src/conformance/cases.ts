@@ -135,6 +135,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ),
   ...products('linear', linear),
   farApart(),
+  faint(),
+  deep(),
   ...products('linearSquaredRelu', linearSquaredRelu),
   ...products('linearOfSparse', linearOfSparse),
   ...productsWithStates(),
@@ -492,16 +494,44 @@ function products(op: string, build: (x: Value, weight: Value) => Value): Confor
   );
 }
 
-/** Rows of magnitudes from 1e-6 to 1e6 with a weight of half the precision. */
+/** Rows of magnitudes from 0.01 to 1e6 with a weight of halves; their results are brought back to about 1. */
 function farApart(): ConformanceCase {
   // None below zero, so that sums are as large as what they are of.
-  const x = random.floats([13, 200], 0);
-  x.data.forEach((value, i) => (x.data[i] = Number(value) * 10 ** (Math.floor(i / 200) - 6)));
+  const x = random.floats([9, 200], 0);
+  const scales = random.floats([9, 40]);
+  const magnitude = (row: number): number => 10 ** (row - 2);
+  x.data.forEach((value, i) => (x.data[i] = Number(value) * magnitude(Math.floor(i / 200))));
+  scales.data.forEach((_, i) => (scales.data[i] = 1 / magnitude(Math.floor(i / 40))));
   return one(
     'linear',
     'rows of magnitudes far apart',
     'sums',
-    [input(x), parameter(random.floats([40, 200], 0, 1, 'f16'))],
+    [input(x), parameter(random.floats([40, 200], 0, 0.01, 'f16')), input(scales)],
+    (a, b, c) => [multiply(linear(a!, b!), c!)],
+  );
+}
+
+/** Gradients: rows far below 1 with a weight of halves that lies there for good. */
+function faint(): ConformanceCase {
+  const x = random.floats([6, 64], -1e-7, 1e-7);
+  const scales = { ...random.floats([6, 48]) };
+  scales.data.fill(1e7);
+  return one(
+    'linear',
+    'rows far below 1',
+    'sums',
+    [input(x), parameter(random.floats([64, 48], -1, 1, 'f16')), input(scales)],
+    (a, b, c) => [multiply(linear(a!, transpose(b!), { faint: true }), c!)],
+  );
+}
+
+/** Long sums of numbers of one sign, in which errors of one sign would show. */
+function deep(): ConformanceCase {
+  return one(
+    'linear',
+    'sums of 9,000',
+    'sums',
+    [input(random.floats([17, 9000], 0)), parameter(random.floats([24, 9000], 0, 1e-3, 'f16'))],
     (a, b) => [linear(a!, b!)],
   );
 }

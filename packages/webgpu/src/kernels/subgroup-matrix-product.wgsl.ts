@@ -95,7 +95,7 @@ export function takesSubgroupMatrices(all: Products): boolean {
   return (
     capabilities.subgroupMatrices &&
     !faint &&
-    products.every(({ weight }) => loadType(inputs[weight]!) === wholeLoads) &&
+    products.every(({ weight, depth }) => depth > 0 && loadType(inputs[weight]!) === wholeLoads) &&
     tileFor(all) !== undefined
   );
 }
@@ -103,16 +103,20 @@ export function takesSubgroupMatrices(all: Products): boolean {
 /** Threads that keep a large accelerator busy, each with much to do. */
 const enoughThreads = 32768;
 
+/** The longest sum that is left to the units, which round every addition towards zero. */
+const longestSum = 4096;
+
 /**
  * Many rows of x [tokens, in] with a weight [out, in] or, transposed, [in, out], on an accelerator's matrix
  * units: subgroups multiply 16 × 16 halves and add them up in f32.
  *
- * The result is that of f32 but for its order. A number of x is the sum of two halves, of which the lower is
- * kept 1024 times as large, and so is one of a weight that is no f16; products of two lower parts are left
- * out. x is taken 16 times as small, so that what passes 65504, the largest half, has its place too: 22 bits
- * are kept of what lies between 2⁻¹⁰ and 2²⁰, and what is smaller is off by 2⁻²² at most. Weights that are
- * split are taken 16 times as large, as theirs are small: below 4096. (The splitting follows Ootomo and
- * Yokota, "Recovering single precision accuracy from Tensor Cores", 2022.)
+ * The result is as near as that of f32 where rows of x have elements of about 1, as those of models do. A
+ * number of x is the sum of two halves, of which the lower is kept 1024 times as large, and so is one of a
+ * weight that is no f16; products of two lower parts are left out. x is taken 16 times as small, as it may
+ * pass 65504, the largest half: below 2²⁰ it keeps 21 bits or, where those are less, is off by 2⁻²², and from
+ * there on it becomes infinite. Weights that are split are taken 16 times as large: below 4096 they keep as
+ * many bits or are off by 2⁻²⁸. (The splitting follows Ootomo and Yokota, "Recovering single precision accuracy
+ * from Tensor Cores", 2022.)
  */
 export function subgroupMatrixProduct(all: Products): Kernel {
   const { products, inputs, tokens } = all;
@@ -131,7 +135,7 @@ export function subgroupMatrixProduct(all: Products): Kernel {
   const groups = families.at(-1)!.end * Math.ceil(tokens / rows);
   const steps = Math.ceil(Math.max(...products.map((product) => product.depth)) / depth);
   const least = Math.ceil(steps / Math.ceil(enoughThreads / threads / groups));
-  const stepsOfSlice = Math.min(steps, Math.max(2, least));
+  const stepsOfSlice = Math.min(steps, longestSum / depth, Math.max(2, least));
   const slices = Math.ceil(steps / stepsOfSlice);
   const members = families.flatMap((family) => family.members);
   const end: TileEnd = { tokens, members, slices };

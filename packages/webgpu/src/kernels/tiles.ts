@@ -46,7 +46,7 @@ export interface TileEnd {
  * adds them up and finishes: where work groups share the depth of a tile, and where a kernel has several
  * products, whose ends are worth no place in every thread's text.
  */
-export function isDeferred({ members, slices }: TileEnd): boolean {
+function isDeferred({ members, slices }: TileEnd): boolean {
   return slices > 1 || members.length > 1;
 }
 
