@@ -32,6 +32,26 @@ describeOn(opened, 'the WebGPU device', (device) => {
     b.dispose();
   });
 
+  test('a copy takes what lay there, whatever becomes of its source and its target after it', async () => {
+    const [a, b, c] = [device.allocate(f32(4)), device.allocate(f32(4)), device.allocate(f32(4))];
+    const whole = { start: 0, count: 4 };
+    device.write(a, Float32Array.of(1, 2, 3, 4));
+    device.copy(a, b, whole, 0);
+    device.write(a, Float32Array.of(5, 6, 7, 8));
+    device.copy(a, c, whole, 0);
+    device.copy(b, b, { start: 0, count: 2 }, 2);
+    a.dispose();
+    const run = await device.compile(doubled);
+    run.run({ x: Float32Array.of(1, 1, 1, 1) });
+    expect(await device.read(b)).toEqual(Float32Array.of(1, 2, 1, 2));
+    expect(await device.read(c)).toEqual(Float32Array.of(5, 6, 7, 8));
+    run.dispose();
+    device.copy(b, c, whole, 0);
+    c.dispose();
+    expect(await device.read(b)).toEqual(Float32Array.of(1, 2, 1, 2));
+    b.dispose();
+  });
+
   test('16-bit elements are taken in pairs', async () => {
     const half = device.allocate(f16(5));
     device.write(half, Float32Array.of(1, 2, 3, 4, 5));

@@ -14,7 +14,7 @@ const enabling = 'enable-dawn-features=';
 const nodeFeatures = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', 'disable_robustness'];
 
 /** Flags of Dawn with those that Node asks for, but for what they themselves switch off. */
-function withNodeFeatures(flags: readonly string[]): string[] {
+export function withNodeFeatures(flags: readonly string[]): string[] {
   const named = (prefix: string): string[] =>
     flags.flatMap((flag) => (flag.startsWith(prefix) ? flag.slice(prefix.length).split(',') : []));
   const off = named('disable-dawn-features=');
