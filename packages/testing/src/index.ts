@@ -25,5 +25,5 @@ export { conformanceCases } from './conformance/cases.ts';
 export { tolerances, type ConformanceCase } from './conformance/case.ts';
 export { diff, type Bindings, type Difference } from './conformance/diff.ts';
 export { RandomTensors } from './conformance/random-tensor.ts';
-export { firstDifference, programOf, runCase } from './conformance/run-case.ts';
+export { firstDifference, prepareCase, programOf, runCase } from './conformance/run-case.ts';
 export { describeConformance, formatSupport, supportOf } from './conformance/suite.ts';

@@ -5,6 +5,12 @@ import { reduction } from './reduce.ts';
 
 const threads = 256;
 
+/** The token of a row; −1 also for a number that is no token, so that no logit is read past its row. */
+function targetAt(targets: Argument, row: string, vocabulary: number): string {
+  const target = targets.at(row);
+  return `select(-1, ${target}, ${target} < ${vocabulary})`;
+}
+
 /**
  * What scores rows of logits [rows, vocabulary] has one work group a row. It begins with `target`, the
  * row's token, −1 for none, `top`, the largest logit, and `logSum`, the logarithm of the sum of exponentials.
@@ -22,7 +28,7 @@ var<workgroup> token_of_row: i32;`,
     main: wgsl`
   let row = ${flatGroup};
   if (row >= ${rows}u) { return; }
-  if (thread == 0u) { token_of_row = ${targets.at('row')}; }
+  if (thread == 0u) { token_of_row = ${targetAt(targets, 'row', vocabulary)}; }
   let token = workgroupUniformLoad(&token_of_row);
   var logSum = 0.0;
   var top = -3.4e38;
@@ -69,7 +75,7 @@ const tokenLogProbability: KernelMaker = ({ inputs }) => {
  * gets l2Wrap · logit · −factor more.
  */
 function backward(
-  factor: (flow: Argument, targets: Argument, rows: number) => string,
+  factor: (flow: Argument, targets: Argument, shape: readonly [number, number]) => string,
 ): KernelMaker {
   return ({ inputs, attributes }) => {
     const shape = sizes(inputs[0]!.shape);
@@ -93,7 +99,7 @@ function backward(
               logits!,
               targets!,
               shape,
-              wgsl`${factor(flow!, targets!, shape[0])}
+              wgsl`${factor(flow!, targets!, shape)}
   ${l2Wrap === 0 ? '' : peak}
   for (var i = thread; i < ${shape[1]}u; i += ${threads}u) {
     let hot = select(0.0, 1.0, i32(i) == token);
@@ -134,7 +140,7 @@ const crossEntropy: KernelMaker = ({ inputs }) => {
   var sum = 0.0;
   var count = 0.0;
   for (var row = 0u; row < ${shape[0]}u; row++) {
-    if (${targets!.at('row')} >= 0) { sum += ${scratch}[row]; count += 1.0; }
+    if (${targetAt(targets!, 'row', shape[1])} >= 0) { sum += ${scratch}[row]; count += 1.0; }
   }
   ${y!.name}[0] = sum / max(count, 1.0);`,
         }),
@@ -151,8 +157,8 @@ export const lossKernels: Readonly<Record<string, KernelMaker>> = {
   ),
   crossEntropy,
   crossEntropyBackward: backward(
-    (flow, targets, rows) => `var count = 0.0;
-  for (var r = 0u; r < ${rows}u; r++) { count += select(0.0, 1.0, ${targets.at('r')} >= 0); }
+    (flow, targets, [rows, vocabulary]) => `var count = 0.0;
+  for (var r = 0u; r < ${rows}u; r++) { count += select(0.0, 1.0, ${targetAt(targets, 'r', vocabulary)} >= 0); }
   let factor = select(0.0, -${flow.at('0')} / max(count, 1.0), token >= 0);`,
   ),
 };

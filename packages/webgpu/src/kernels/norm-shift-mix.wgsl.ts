@@ -3,7 +3,7 @@ import type { Capabilities, KernelMaker, Pass } from '../kernel.ts';
 import { float, gridOf, flatGroup, powerOfTwo, wgsl } from '../wgsl.ts';
 import { blockQuads, blockSize, firstScale, quantizing } from './quantize.wgsl.ts';
 import { reduction } from './reduce.ts';
-import { findSlot } from './sequences.ts';
+import { findSlot, offsetAt } from './sequences.ts';
 
 /**
  * The beginning of half a layer: add, layer norm, token shift, mixes; see core's composite. x and delta
@@ -99,7 +99,7 @@ var<workgroup> found: vec3u;`,
   if (t >= ${tokens + slots}u) { return; }
   if (thread == 0u) {
     let slot = select(t - ${tokens}u, slot_of(t), t < ${tokens}u);
-    if (slot < ${slots}u) { found = vec3u(slot, u32(${offsets!.at('slot')}), u32(${offsets!.at('slot + 1u')})); }
+    if (slot < ${slots}u) { found = vec3u(slot, ${offsetAt(offsets!, 'slot', tokens)}, ${offsetAt(offsets!, 'slot + 1u', tokens)}); }
     else { found = vec3u(slot, t, t); }
   }
   let sequence = workgroupUniformLoad(&found);
@@ -117,13 +117,14 @@ var<workgroup> found: vec3u;`,
     ${loop(`${out!.name}[${row}] = own[e]; own[e] = ${normed('own')};`)}
   }
   let is_padding = sequence.x == ${slots}u;
-  let is_first = !is_padding && t == sequence.y;
+  // Before row 0 there is none, whatever the offsets say.
+  let is_first = !is_padding && (t == 0u || t == sequence.y);
   if (is_first) {
     ${loop(`shifted[e] = ${state!.name}[sequence.x * ${size}u + i];`)}
     if (sequence.z == t + 1u) {
       ${loop(`${next!.name}[sequence.x * ${size}u + i] = own[e];`)}
     } else {
-      let row = sequence.z - 1u;
+      let row = max(sequence.z, 1u) - 1u;
       var final_row: array<${type}, ${each}>;
       ${norm('final_row')}
       ${loop(`${next!.name}[sequence.x * ${size}u + i] = ${normed('final_row')};`)}

@@ -29,6 +29,7 @@ const ownTokens = 1024;
  */
 export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
   const [rows, vocabulary] = inputs[0]!.shape as [number, number];
+  const [slotCount] = outputs[1]!.shape as [number, number];
   const seen = elementCount(outputs[1]!.shape);
   const threads = Math.min(capabilities.workgroupMemory < 32768 ? 256 : 1024, capabilities.threads);
   const parts = Math.ceil(vocabulary / ownTokens);
@@ -56,7 +57,7 @@ export const sample: KernelMaker = ({ inputs, outputs }, capabilities) => {
         grid: gridOf(rows * parts),
         threads: ownThreads,
         source: ({ inputs: [logits, slots, settings, , counts], outputs: [, next], scratch }) => ({
-          module: wgsl`${slotOfRow(slots!, rows)}${scores(ownThreads)}
+          module: wgsl`${slotOfRow(slots!, rows, slotCount)}${scores(ownThreads)}
 var<workgroup> leasts: array<f32, ${ownThreads}>;`,
           main: wgsl`
   let row = ${flatGroup} / ${parts}u;
@@ -115,7 +116,7 @@ var<workgroup> leasts: array<f32, ${ownThreads}>;`,
         grid: gridOf(rows),
         threads,
         source: ({ inputs: [, slots, settings, random], outputs: [tokens], scratch }) => ({
-          module: wgsl`${slotOfRow(slots!, rows)}${scores(threads)}${draws(threads, vocabulary, scratch)}`,
+          module: wgsl`${slotOfRow(slots!, rows, slotCount)}${scores(threads)}${draws(threads, vocabulary, scratch)}`,
           main: wgsl`
   let row = ${flatGroup};
   let slot = slot_of(row, thread);
@@ -180,7 +181,8 @@ var<workgroup> leasts: array<f32, ${ownThreads}>;`,
     let count = workgroupUniformLoad(&count_of_noted);
     if (count <= ${threads}u) {
       is_drawn = true;
-      let i = noted[min(thread, max(count, 1u) - 1u)];
+      // The best is noted always; were nothing, any token would do, as none takes part.
+      let i = min(noted[min(thread, max(count, 1u) - 1u)], ${vocabulary - 1}u);
       let distance = distance_of(${scratch}[first + i], top.score);
       let key = key_of(distance, row_of.reach);
       ${levels
@@ -248,7 +250,7 @@ var<workgroup> leasts: array<f32, ${ownThreads}>;`,
         grid: gridOf(rows * parts),
         threads: ownThreads,
         source: ({ inputs: [, slots, settings, , counts], outputs: [tokens, next] }) => ({
-          module: slotOfRow(slots!, rows),
+          module: slotOfRow(slots!, rows, slotCount),
           main: wgsl`
   let row = ${flatGroup} / ${parts}u;
   let slot = slot_of(row, thread);
@@ -291,14 +293,17 @@ function levelsOf(threads: number): readonly Level[] {
   return levels;
 }
 
-/** `fn slot_of(row: u32, thread: u32) -> i32`: the slot that a row draws for, the same for the work group; −1 for none. */
-function slotOfRow(slots: Argument, rows: number): string {
+/**
+ * `fn slot_of(row: u32, thread: u32) -> i32`: the slot that a row draws for, the same for the work group; −1 for none,
+ * and for a number that is no slot.
+ */
+function slotOfRow(slots: Argument, rows: number, count: number): string {
   return wgsl`
 var<workgroup> slot_of_row: i32;
 fn slot_of(row: u32, thread: u32) -> i32 {
   if (thread == 0u) {
     slot_of_row = -1;
-    if (row < ${rows}u) { slot_of_row = ${slots.at('row')}; }
+    if (row < ${rows}u && ${slots.at('row')} < ${count}) { slot_of_row = ${slots.at('row')}; }
   }
   return workgroupUniformLoad(&slot_of_row);
 }`;

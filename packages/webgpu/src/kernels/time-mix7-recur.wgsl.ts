@@ -3,6 +3,7 @@ import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
 import { blockQuads, firstScale, quantizing } from './quantize.wgsl.ts';
 import { rowSum, shufflesRows } from './row-sum.ts';
+import { offsetAt } from './sequences.ts';
 import { timeMix7RecurInChunks } from './time-mix7-chunks.wgsl.ts';
 import { takesChunks } from './wkv7-chunks.wgsl.ts';
 
@@ -84,8 +85,8 @@ ${rowSum(threads, quads, shuffles)}`,
     ${step((s) => `matrix_${s} = ${state!.name}[(place * ${n}u + min(own_row + ${s * rowsAtOnce}u, ${n - 1}u)) * ${quads}u + own];`)}
   }
   if (thread == 0u) {
-    bounds = vec2u(u32(${offsets!.at('slot')}), ${tokens}u);
-    if (!is_padding) { bounds.y = u32(${offsets!.at('slot + 1u')}); }
+    bounds = vec2u(${offsetAt(offsets!, 'slot', tokens)}, ${tokens}u);
+    if (!is_padding) { bounds.y = ${offsetAt(offsets!, 'slot + 1u', tokens)}; }
   }
   let range = workgroupUniformLoad(&bounds);
   for (var start = range.x; start < range.y; start += ${part}u) {

@@ -1,6 +1,6 @@
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
-import { findSlot } from './sequences.ts';
+import { findSlot, offsetAt } from './sequences.ts';
 
 const threads = 64;
 
@@ -23,12 +23,12 @@ const tokenShift: KernelMaker = ({ inputs, outputs }) => {
   if (i >= ${count}u) { return; }
   let slot = i / ${width}u;
   let c = i % ${width}u;
-  let start = u32(${offsets!.at('slot')});
+  let start = ${offsetAt(offsets!, 'slot', tokens)};
   if (slot == ${slots}u) {
     for (var t = start; t < ${tokens}u; t++) { ${shifted!.name}[t * ${width}u + c] = 0.0; }
     return;
   }
-  let end = u32(${offsets!.at('slot + 1u')});
+  let end = ${offsetAt(offsets!, 'slot + 1u', tokens)};
   var kept = ${state!.at('i')};
   for (var t = start; t < end; t++) {
     ${shifted!.name}[t * ${width}u + c] = kept;
@@ -64,8 +64,8 @@ const tokenShiftBackward: KernelMaker = ({ inputs }) => {
   if (i >= ${tokens * width}u) {
     let place = i - ${tokens * width}u;
     let slot = place / ${width}u;
-    let start = u32(${offsets!.at('slot')});
-    if (start == u32(${offsets!.at('slot + 1u')})) { ${dstate!.name}[place] = ${state!.at('place')}; }
+    let start = ${offsetAt(offsets!, 'slot', tokens)};
+    if (start >= ${offsetAt(offsets!, 'slot + 1u', tokens)}) { ${dstate!.name}[place] = ${state!.at('place')}; }
     else { ${dstate!.name}[place] = ${shifted!.at(`start * ${width}u + c`)}; }
     return;
   }
@@ -73,7 +73,7 @@ const tokenShiftBackward: KernelMaker = ({ inputs }) => {
   let slot = slot_of(t);
   var value = 0.0;
   if (slot < ${slots}u) {
-    if (t + 1u == u32(${offsets!.at('slot + 1u')})) { value = ${state!.at(`slot * ${width}u + c`)}; }
+    if (t + 1u == ${offsetAt(offsets!, 'slot + 1u', tokens)}) { value = ${state!.at(`slot * ${width}u + c`)}; }
     else { value = ${shifted!.at(`i + ${width}u`)}; }
   }
   ${dx!.name}[i] = value;`,

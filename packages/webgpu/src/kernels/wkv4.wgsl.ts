@@ -1,5 +1,6 @@
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
+import { offsetAt } from './sequences.ts';
 
 const threads = 64;
 
@@ -25,12 +26,12 @@ const wkv4: KernelMaker = ({ inputs }) => {
   if (i >= ${count}u) { return; }
   let slot = i / ${width}u;
   let c = i % ${width}u;
-  let start = u32(${offsets!.at('slot')});
+  let start = ${offsetAt(offsets!, 'slot', tokens)};
   if (slot == ${slots}u) {
     for (var t = start; t < ${tokens}u; t++) { ${y!.name}[t * ${width}u + c] = 0.0; }
     return;
   }
-  let end = u32(${offsets!.at('slot + 1u')});
+  let end = ${offsetAt(offsets!, 'slot + 1u', tokens)};
   let logDecay = ${decay!.at('c')};
   let first = ${bonus!.at('c')};
   var numerator = ${a!.at('i')};
@@ -88,8 +89,8 @@ const wkv4Backward: KernelMaker = ({ inputs }) => {
   var ofBonus = 0.0;
   for (var slot = 0u; slot < ${slots}u; slot++) {
     let at = slot * ${width}u + c;
-    let start = u32(${offsets!.at('slot')});
-    let end = u32(${offsets!.at('slot + 1u')});
+    let start = ${offsetAt(offsets!, 'slot', tokens)};
+    let end = ${offsetAt(offsets!, 'slot + 1u', tokens)};
     var a = ${state!.at('at')};
     var b = ${state!.at(`${states}u + at`)};
     var top = ${state!.at(`${2 * states}u + at`)};
@@ -138,7 +139,7 @@ const wkv4Backward: KernelMaker = ({ inputs }) => {
   }
   ${dvectors!.name}[c] = ofDecay;
   ${dvectors!.name}[${width}u + c] = ofBonus;
-  for (var t = u32(${offsets!.at(`${slots}u`)}); t < ${tokens}u; t++) {
+  for (var t = ${offsetAt(offsets!, `${slots}u`, tokens)}; t < ${tokens}u; t++) {
     ${dx!.name}[t * ${width}u + c] = 0.0;
     ${dx!.name}[${rows}u + t * ${width}u + c] = 0.0;
   }`,

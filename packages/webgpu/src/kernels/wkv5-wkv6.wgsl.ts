@@ -2,6 +2,7 @@ import type { Argument } from '../argument.ts';
 import type { KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 import { checkpointsInTurns } from './checkpoints.ts';
+import { offsetAt } from './sequences.ts';
 
 /**
  * The recurrences of RWKV-5 and 6: y = r · (S + (bonus ⊙ k) vᵀ), S ← decay ⊙ S + k vᵀ, S [key, value].
@@ -39,10 +40,10 @@ var<workgroup> bounds: vec2u;`,
   let head = part % ${heads}u;
   let channel = head * ${n}u + thread;
   if (slot == ${slots}u) {
-    for (var t = u32(${offsets.at('slot')}); t < ${tokens}u; t++) { ${y!.name}[t * ${width}u + channel] = 0.0; }
+    for (var t = ${offsetAt(offsets, 'slot', tokens)}; t < ${tokens}u; t++) { ${y!.name}[t * ${width}u + channel] = 0.0; }
     return;
   }
-  if (thread == 0u) { bounds = vec2u(u32(${offsets.at('slot')}), u32(${offsets.at('slot + 1u')})); }
+  if (thread == 0u) { bounds = vec2u(${offsetAt(offsets, 'slot', tokens)}, ${offsetAt(offsets, 'slot + 1u', tokens)}); }
   let range = workgroupUniformLoad(&bounds);
   let first = part * ${n * n}u + thread;
   var column: array<f32, ${n}>;
@@ -130,7 +131,7 @@ var<workgroup> bounds: vec2u;`,
   var ofBonus = 0.0;
   for (var slot = 0u; slot < ${slots}u; slot++) {
     workgroupBarrier();
-    if (thread == 0u) { bounds = vec2u(u32(${offsets!.at('slot')}), u32(${offsets!.at('slot + 1u')})); }
+    if (thread == 0u) { bounds = vec2u(${offsetAt(offsets!, 'slot', tokens)}, ${offsetAt(offsets!, 'slot + 1u', tokens)}); }
     let range = workgroupUniformLoad(&bounds);
     let matrix = (slot * ${heads}u + head) * ${n * n}u;
     for (var i = 0u; i < ${n}u; i++) {
@@ -207,7 +208,7 @@ var<workgroup> bounds: vec2u;`,
       : `${dvectors!.name}[channel] = ofDecay;
   ${dvectors!.name}[${width}u + channel] = ofBonus;`
   }
-  for (var t = u32(${offsets!.at(`${slots}u`)}); t < ${tokens}u; t++) {
+  for (var t = ${offsetAt(offsets!, `${slots}u`, tokens)}; t < ${tokens}u; t++) {
     for (var part = 0u; part < ${cotangent}u; part++) { ${dx!.name}[part * ${rows}u + t * ${width}u + channel] = 0.0; }
   }`,
           }),

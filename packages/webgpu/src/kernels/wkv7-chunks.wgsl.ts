@@ -1,6 +1,7 @@
 import type { Argument } from '../argument.ts';
 import type { Capabilities, Kernel, Pass } from '../kernel.ts';
 import { flatGroup, float, gridOf, wgsl } from '../wgsl.ts';
+import { offsetAt } from './sequences.ts';
 
 /**
  * The recurrence of RWKV-7 in chunks of 16 tokens, the WY form of the specification (RWKV-7, chunked
@@ -107,7 +108,7 @@ export function prepareChunks(
     readonly v: Argument;
   },
 ): { readonly module: string; readonly main: string } {
-  const { slots, heads, n } = sizes;
+  const { tokens, slots, heads, n } = sizes;
   const width = heads * n;
   const quads = n / 4;
   const threads = length * quads;
@@ -161,10 +162,10 @@ ${module}`,
     var high = ${slots}u;
     while (high - low > 1u) {
       let half = (low + high) / 2u;
-      if (u32(${offsets.at('half')}) / ${length}u + half <= chunk) { low = half; } else { high = half; }
+      if (${offsetAt(offsets, 'half', tokens)} / ${length}u + half <= chunk) { low = half; } else { high = half; }
     }
-    let start = u32(${offsets.at('low')});
-    bounds = vec2u(start + (chunk - start / ${length}u - low) * ${length}u, u32(${offsets.at('low + 1u')}));
+    let start = ${offsetAt(offsets, 'low', tokens)};
+    bounds = vec2u(start + (chunk - start / ${length}u - low) * ${length}u, ${offsetAt(offsets, 'low + 1u', tokens)});
   }
   let range = workgroupUniformLoad(&bounds);
   if (chunk >= ${chunksOf(sizes)}u || range.x >= range.y) { return; }
@@ -231,7 +232,8 @@ ${module}`,
             `v_${part} = vec4f(${[0, 1, 2, 3].map((c) => valueOf(4 * part + c)).join(', ')});`,
         )
         .join('\n      ')}
-      for (var t = 0u; t < count; t++) { right_sides[t * ${n}u + i] = ${row(ak, 't', 'v')}; }
+      // Zeros where no token is: rows of the solution follow from all of them.
+      for (var t = 0u; t < ${length}u; t++) { right_sides[t * ${n}u + i] = ${row(ak, 't', 'v')}; }
     }
   } else {
     // K̃, B̃ and the decay of the chunk.
@@ -320,13 +322,13 @@ var<workgroup> bounds: vec2u;`,
   let head = place / ${parts}u % ${heads}u;
   let slot = place / ${parts * heads}u;
   if (slot == ${slots}u) {
-    let rows = u32(${offsets.at('slot')});
+    let rows = ${offsetAt(offsets, 'slot', tokens)};
     for (var e = ${rowsOfGroup}u * rows + thread; e < ${rowsOfGroup * tokens}u; e += ${threads}u) {
       ${y.name}[e / ${rowsOfGroup}u * ${width}u + head * ${n}u + first_row + e % ${rowsOfGroup}u] = 0.0;
     }
     return;
   }
-  if (thread == 0u) { bounds = vec2u(u32(${offsets.at('slot')}), u32(${offsets.at('slot + 1u')})); }
+  if (thread == 0u) { bounds = vec2u(${offsetAt(offsets, 'slot', tokens)}, ${offsetAt(offsets, 'slot + 1u', tokens)}); }
   let range = workgroupUniformLoad(&bounds);
   let q = thread % ${quads}u;
   let own_row = thread / ${quads}u;

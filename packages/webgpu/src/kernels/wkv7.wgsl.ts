@@ -1,6 +1,7 @@
 import type { Kernel, KernelMaker } from '../kernel.ts';
 import { flatGroup, gridOf, wgsl } from '../wgsl.ts';
 import { checkpointsOfSlots } from './checkpoints.ts';
+import { offsetAt } from './sequences.ts';
 import {
   chunkedScratch,
   chunkedTraffic,
@@ -44,10 +45,10 @@ var<workgroup> bounds: vec2u;`,
   let slot = part / ${heads}u;
   let channel = (part % ${heads}u) * ${n}u + thread;
   if (slot == ${slots}u) {
-    for (var t = u32(${offsets!.at('slot')}); t < ${tokens}u; t++) { ${y!.name}[t * ${width}u + channel] = 0.0; }
+    for (var t = ${offsetAt(offsets!, 'slot', tokens)}; t < ${tokens}u; t++) { ${y!.name}[t * ${width}u + channel] = 0.0; }
     return;
   }
-  if (thread == 0u) { bounds = vec2u(u32(${offsets!.at('slot')}), u32(${offsets!.at('slot + 1u')})); }
+  if (thread == 0u) { bounds = vec2u(${offsetAt(offsets!, 'slot', tokens)}, ${offsetAt(offsets!, 'slot + 1u', tokens)}); }
   let range = workgroupUniformLoad(&bounds);
   let first = (part * ${n}u + thread) * ${n}u;
   var row: array<f32, ${n}>;
@@ -164,12 +165,12 @@ var<workgroup> bounds: vec2u;`,
   let head = part % ${heads}u;
   let channel = head * ${n}u + thread;
   if (slot == ${slots}u) {
-    for (var t = u32(${offsets!.at('slot')}); t < ${tokens}u; t++) {
+    for (var t = ${offsetAt(offsets!, 'slot', tokens)}; t < ${tokens}u; t++) {
       for (var each = 0u; each < 6u; each++) { ${dx!.name}[each * ${rows}u + t * ${width}u + channel] = 0.0; }
     }
     return;
   }
-  if (thread == 0u) { bounds = vec2u(u32(${offsets!.at('slot')}), u32(${offsets!.at('slot + 1u')})); }
+  if (thread == 0u) { bounds = vec2u(${offsetAt(offsets!, 'slot', tokens)}, ${offsetAt(offsets!, 'slot + 1u', tokens)}); }
   let range = workgroupUniformLoad(&bounds);
   let matrix = part * ${n * n}u;
   let first = matrix + thread * ${n}u;
