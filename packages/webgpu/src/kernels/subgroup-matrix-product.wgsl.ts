@@ -1,8 +1,15 @@
-import { isPacked, type TensorSpec } from '@rwkv-js/tensor';
 import type { Argument } from '../argument.ts';
 import type { Kernel, Pass } from '../kernel.ts';
 import { wgsl } from '../wgsl.ts';
-import { linesOf, loadQuads, loadsOf, loadType, unpacking } from './matrix.ts';
+import {
+  declareHalfTiles,
+  fillHalfTiles,
+  halfTileBytes,
+  halvesOf,
+  stridesOf,
+  type HalfTile,
+} from './half-tiles.ts';
+import { loadsOf, loadType, unpacking } from './matrix.ts';
 import {
   byGroup,
   declareMember,
@@ -14,7 +21,6 @@ import {
 } from './product.ts';
 import {
   baseOf,
-  fillOf,
   finished,
   putter,
   range,
@@ -30,9 +36,8 @@ const side = matrixSide;
 /** Threads of the subgroups that hold such matrices. */
 export const subgroupThreads = 32;
 
-/** Sizes of a tile, the depth of it that lies in work group memory at once, and the part of one subgroup. */
-interface Tile extends TileSize {
-  readonly depth: number;
+/** Sizes of a tile, and the part of one subgroup. */
+interface Tile extends HalfTile {
   readonly ofSubgroup: TileSize;
 }
 
@@ -50,37 +55,21 @@ const tiles: readonly (readonly [tokens: number, tile: Tile])[] = [
   [Infinity, { rows: 64, columns: 64, depth: 32, ofSubgroup: { rows: 32, columns: 32 } }],
 ];
 
-/**
- * Halves between the lines of a tile: eight that are left out keep lines that are read together in
- * different banks of the memory, and each at the 16 bytes that the units ask for.
- */
-const gap = 8;
-
-/** Bytes of work group memory that a tile takes. */
-function memoryOf({ rows, columns, depth, ofSubgroup }: Tile, halvesOfWeight: number): number {
-  const subgroups = (rows / ofSubgroup.rows) * (columns / ofSubgroup.columns);
-  return (
-    2 * (depth + gap) * 2 * rows +
-    2 * sizeOfWeightTile(columns, depth) * halvesOfWeight +
-    4 * subgroups * side * side
-  );
+function mostHalves({ products, inputs }: Products): number {
+  return Math.max(...products.map(({ weight }) => halvesOf(inputs[weight]!)));
 }
 
-/** Lines of one result or of one depth. */
-function sizeOfWeightTile(columns: number, depth: number): number {
-  return Math.max(columns * (depth + gap), depth * (columns + gap));
+function tileFor(all: Products): Tile | undefined {
+  const { tokens, capabilities } = all;
+  const halves = mostHalves(all);
+  return tiles.find(([most, tile]) => {
+    const bytes = halfTileBytes(tile, halves) + 4 * side * side * subgroupsOf(tile);
+    return tokens <= most && bytes <= capabilities.workgroupMemory;
+  })?.[1];
 }
 
-/** Halves that a weight's numbers are the sum of: f16 is one. */
-function halvesOf(spec: TensorSpec): 1 | 2 {
-  return spec.dtype === 'f16' ? 1 : 2;
-}
-
-function tileFor({ tokens, products, inputs, capabilities }: Products): Tile | undefined {
-  const halves = Math.max(...products.map(({ weight }) => halvesOf(inputs[weight]!)));
-  return tiles.find(
-    ([most, tile]) => tokens <= most && memoryOf(tile, halves) <= capabilities.workgroupMemory,
-  )?.[1];
+function subgroupsOf({ rows, columns, ofSubgroup }: Tile): number {
+  return (rows / ofSubgroup.rows) * (columns / ofSubgroup.columns);
 }
 
 /** What weights are bound as that are read 16 bytes at a time: those of 16 bits and fewer. */
@@ -119,12 +108,12 @@ const longestSum = 4096;
  * from Tensor Cores", 2022.)
  */
 export function subgroupMatrixProduct(all: Products): Kernel {
-  const { products, inputs, tokens } = all;
+  const { products, tokens } = all;
   const tile = tileFor(all)!;
   const { rows, columns, depth, ofSubgroup } = tile;
   const [down, along] = [ofSubgroup.rows / side, ofSubgroup.columns / side];
   const perRow = columns / ofSubgroup.columns;
-  const subgroups = (rows / ofSubgroup.rows) * perRow;
+  const subgroups = subgroupsOf(tile);
   const threads = subgroupThreads * subgroups;
   const families = familiesOf(products, ({ out }) => Math.ceil(out / columns));
   const types: Record<number, string> = {};
@@ -139,7 +128,7 @@ export function subgroupMatrixProduct(all: Products): Kernel {
   const slices = Math.ceil(steps / stepsOfSlice);
   const members = families.flatMap((family) => family.members);
   const end: TileEnd = { tokens, members, slices };
-  const two = products.some(({ weight }) => halvesOf(inputs[weight]!) === 2);
+  const halves = mostHalves(all);
   const eachPart = (text: (i: number, j: number) => string): string =>
     range(down)
       .flatMap((i) => range(along).map((j) => text(i, j)))
@@ -151,20 +140,8 @@ export function subgroupMatrixProduct(all: Products): Kernel {
     source: (args) => ({
       subgroupMatrices: true,
       module: wgsl`${unpacking}
-var<workgroup> upper_x: array<f16, ${rows * (depth + gap)}>;
-var<workgroup> lower_x: array<f16, ${rows * (depth + gap)}>;
-var<workgroup> upper_w: array<f16, ${sizeOfWeightTile(columns, depth)}>;
-${two ? `var<workgroup> lower_w: array<f16, ${sizeOfWeightTile(columns, depth)}>;` : ''}
 var<workgroup> results: array<f32, ${subgroups * side * side}>;
-// What a half holds of each number, cut off by its bits: a driver may take a number that was made a half
-// and an f32 again for itself.
-fn cut_off(value: vec4f) -> vec4f {
-  return bitcast<vec4f>(bitcast<vec4u>(value) & vec4u(0xffffe000u));
-}
-// The same, but for numbers that are too small for a half: all of them is left to the lower part.
-fn upper_part(value: vec4f) -> vec4f {
-  return select(vec4f(), cut_off(value), abs(value) >= vec4f(0x1p-14));
-}
+${declareHalfTiles(tile, halves)}
 ${[...new Set(products.map(({ weight }) => weight))].map((weight) => loadsOf(`weight_${weight}`, args.inputs[weight]!).module).join('\n')}
 ${rowReaders(products, args.inputs, true)}
 ${putter(end, products[0]!.store(args), args.scratch)}`,
@@ -220,73 +197,19 @@ const rightType = `subgroup_matrix_right<f16, ${side}, ${side}>`;
 
 /**
  * What is loaded for a step waits in registers while the step before it is multiplied, so that neither the
- * memory nor the units stand still. Nothing is done to it until then, not even a choice: whoever looks at a
- * number waits for it. So places past the depth are clamped to what is there, and x is 0 where it is stored.
+ * memory nor the units stand still.
  */
 function body(
   family: Family,
   inputs: readonly Argument[],
-  { rows, columns, depth, ofSubgroup }: Tile,
+  tile: Tile,
   { share, threads, tokens }: { share: number; threads: number; tokens: number },
 ): string {
-  const { x, transposed, members } = family;
-  const act = members[0]!.activation ?? ((value: string) => value);
-  const whole = members.every((member) => member.depth % depth === 0);
-  const weight = inputs[family.weight]!;
-  const one = halvesOf(weight.spec) === 1;
-  const [strideX, strideW] = [depth + gap, (transposed ? columns : depth) + gap];
-  const { load, quad, scale } = loadsOf(`weight_${family.weight}`, weight);
-  const size = 4 * loadQuads(weight.spec);
-  const loads = linesOf(weight.spec).length / size;
-  const width = inputs[x]!.spec.shape.at(-1)!;
-  const inQuads = inputs[x]!.type === quads || isPacked(inputs[x]!.spec.dtype);
-  const columnOf = (block: string): string => `m_firstColumn + k + 4u * ${block}`;
-  const kept = (value: string, block: string): string =>
-    whole
-      ? value
-      : `select(vec4f(), ${value}, vec4u(k + 4u * ${block}) + vec4u(0u, 1u, 2u, 3u) < vec4u(m_depth))`;
-  const lineOf = (line: string): string => {
-    if (!transposed) return `m_firstOut + min(first_out + ${line}, m_out - 1u)`;
-    return `m_firstOut + ${whole ? `k + ${line}` : `min(k + ${line}, m_depth - 1u)`}`;
-  };
-  const loadOf = (block: string): string => {
-    const at = `${transposed ? 'first_out' : 'k'} / ${size}u + ${block}`;
-    return whole && !transposed ? at : `min(${at}, ${loads - 1}u)`;
-  };
-  const fills = [
-    fillBlocks(threads, 'x', { lines: rows, length: depth, size: 4, stride: strideX }, (own) => ({
-      declare: `var ${own} = vec4f();`,
-      load: (line, block) =>
-        `${own} = quad_${x}(m_firstRow + min(first_row + ${line}, ${tokens - 1}u), ${inQuads && !whole ? `min(${columnOf(block)}, ${width - 4}u)` : columnOf(block)});`,
-      store: (_, block) =>
-        split('x', `0.0625 * ${kept(act(own, 'vec4f'), block)}`, 'upper_part(value)', 'at'),
-    })),
-    fillBlocks(
-      threads,
-      'w',
-      {
-        lines: transposed ? depth : columns,
-        length: transposed ? columns : depth,
-        size,
-        stride: strideW,
-      },
-      (own) => ({
-        declare: `var ${own} = vec4u();${scale ? ` var scale_${own} = 0u;` : ''}`,
-        load: (line, block) =>
-          `let line = ${lineOf(line)}; let load_at = ${loadOf(block)}; ${own} = ${load('line', 'load_at')};${scale ? ` scale_${own} = ${scale.word('line', 'load_at')};` : ''}`,
-        store: (line, block) => {
-          if (one) return copy(own);
-          const head = scale
-            ? `let line = ${lineOf(line)}; let load_at = ${loadOf(block)}; let scale = 16.0 * ${scale.from(`scale_${own}`, 'line', 'load_at')};`
-            : 'let scale = 16.0;';
-          const parts = range(size / 4).map((i) =>
-            split('w', `scale * ${quad(own, i)}`, 'cut_off(value)', `at + ${4 * i}u`),
-          );
-          return [head, ...parts].join('\n      ');
-        },
-      }),
-    ),
-  ];
+  const { depth, columns, ofSubgroup } = tile;
+  const { transposed } = family;
+  const one = halvesOf(inputs[family.weight]!.spec) === 1;
+  const [strideX, strideW] = stridesOf(family, tile);
+  const fills = fillHalfTiles(family, inputs, tile, { threads, tokens });
   const every = (part: keyof Fill): string => fills.map((fill) => fill[part]).join('\n      ');
   const right = (name: string, j: number): string =>
     transposed
@@ -327,57 +250,4 @@ function body(
       }
       workgroupBarrier();
     }`;
-}
-
-/** Lines of a tile, and how many of a line's numbers a thread brings at once. */
-interface Lines {
-  readonly lines: number;
-  readonly length: number;
-  readonly size: number;
-  /** Halves from one line to the next. */
-  readonly stride: number;
-}
-
-/** How a block of numbers is brought: in the text, `own` is the thread's, `at` its place in the tile. */
-type Block = (own: string) => {
-  readonly declare: string;
-  readonly load: (line: string, block: string) => string;
-  readonly store: (line: string, block: string) => string;
-};
-
-function fillBlocks(
-  threads: number,
-  name: 'x' | 'w',
-  { lines, length, size, stride }: Lines,
-  blockOf: Block,
-): Fill {
-  const perLine = length / size;
-  return fillOf(lines * perLine, threads, (u) => {
-    const place = `(thread + ${u * threads}u)`;
-    const [line, block] = [`(${place} / ${perLine}u)`, `(${place} % ${perLine}u)`];
-    const { declare, load, store } = blockOf(`${name}_${u}`);
-    return {
-      declare,
-      load: `{ ${load(line, block)} }`,
-      store: `{ let at = ${line} * ${stride}u + ${block} * ${size}u; ${store(line, block)} }`,
-    };
-  });
-}
-
-/** Four f32 become their two halves. */
-function split(name: 'x' | 'w', value: string, upper: string, at: string): string {
-  const places = range(4).map(
-    (i) =>
-      `upper_${name}[${at} + ${i}u] = upper[${i}]; lower_${name}[${at} + ${i}u] = lower[${i}];`,
-  );
-  return `{ let value = ${value}; let cut = ${upper};
-      let upper = vec4<f16>(cut); let lower = vec4<f16>((value - cut) * 1024.0);
-      ${places.join(' ')} }`;
-}
-
-/** Eight halves stay as they are. */
-function copy(words: string): string {
-  const places = range(8).map((i) => `upper_w[at + ${i}u] = ${i < 4 ? 'low' : 'high'}[${i % 4}];`);
-  return `let low = bitcast<vec4<f16>>(${words}.xy); let high = bitcast<vec4<f16>>(${words}.zw);
-      ${places.join(' ')}`;
 }
