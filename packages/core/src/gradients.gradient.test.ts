@@ -62,7 +62,7 @@ describe('a program of gradients', () => {
         %22: f32[2, 3] = subtract(%18, %21)
         %25: f32[3, 2] = transpose(%22)
         %26: f32[3, 2] = transpose(x)
-        %27: f32[3, 3] = linear(%25, %26)
+        %27: f32[3, 3] = linear(%25, %26, faint=true)
         %28: f32[1, 3] -> shift = assign(shift, %9)
         output y = %11
         output inner = %7
