@@ -64,11 +64,11 @@ function drawsFromMany(): ConformanceCase {
 
 /**
  * Checked shaders take a driver without a card five minutes to compile for all cases on two adapters. So of each
- * operation's cases every fourth is run, and every fourth again as on the least adapter; with EVERY_CASE=1 in the
+ * operation's cases every sixth is run, and every sixth again as on the least adapter; with EVERY_CASE=1 in the
  * environment all of them on both.
  */
 const everyCase = process.env['EVERY_CASE'] === '1';
-const stride = 4;
+const stride = 6;
 
 const checked = isSlow ? undefined : await openChecked();
 afterAll(() => checked?.device.dispose());
